@@ -1,0 +1,1 @@
+"""Onboard visual geo-localization of drones: a camera frame in, an honest geographic fix out."""

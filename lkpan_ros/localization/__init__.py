@@ -1,0 +1,1 @@
+"""The algorithm, free of ROS and of command lines."""
