@@ -66,6 +66,9 @@ class ViewSettings:
         "what a frame of unknown height or attitude may yield: a fix of the view's centre, or none",
         choices=("view", "refuse"),
     )
+    unknown_offset_m: float = setting(
+        100.0, "standard deviation of the vehicle about a view whose geometry is unknown, metres", low=0.0
+    )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,181 @@
+"""From a frame to the ground patch: checked against pictures drawn point by point from the same pose."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lkpan_ros.localization.camera import Attitude, Intrinsics
+from lkpan_ros.localization.config import ViewSettings
+from lkpan_ros.localization.types import Frame, Reason, Refusal
+from lkpan_ros.localization.view import ground_patch, quarter_turn, quarter_turns
+
+SIZE_M, SIZE_PX = 90.0, 180
+CAMERA = Intrinsics.from_field_of_view(640, 480, 70.0)
+BARREL = replace(CAMERA, distortion=(-0.2, 0.05, 0.001, -0.001, 0.0))
+VIEW = ViewSettings()
+poses = st.tuples(st.floats(0, 55), st.floats(0, 359), st.floats(-20, 20), st.floats(80, 140))
+
+
+def spot_frame(camera: Intrinsics, attitude: Attitude, height_m: float, ground_m: np.ndarray) -> Frame:
+    """A noisy grey frame with one bright spot where a ground point (east, north from the vehicle) is seen."""
+    x, y, z = attitude.rotation().T @ np.array([*ground_m, -height_m])
+    u, v = x / z, y / z
+    k1, k2, p1, p2, k3 = camera.distortion or (0.0,) * 5
+    r2 = u * u + v * v
+    radial = 1 + k1 * r2 + k2 * r2**2 + k3 * r2**3
+    u, v = (
+        u * radial + 2 * p1 * u * v + p2 * (r2 + 2 * u * u),
+        v * radial + p1 * (r2 + 2 * v * v) + 2 * p2 * u * v,
+    )
+    px, py = camera.fx_px * u + camera.cx_px, camera.fy_px * v + camera.cy_px
+    columns, rows = np.meshgrid(np.arange(camera.width_px), np.arange(camera.height_px))
+    spot = 200 * np.exp(-((columns - px) ** 2 + (rows - py) ** 2) / (2 * 3.0**2))
+    noise = np.random.default_rng(0).uniform(20, 40, spot.shape)
+    image = np.repeat((spot + noise).astype(np.uint8)[..., None], 3, axis=2)
+    return Frame(1.0, image, camera, attitude, height_m)
+
+
+@settings(max_examples=25, deadline=None)
+@given(poses, st.sampled_from([CAMERA, BARREL]), st.floats(-12, 12), st.floats(-12, 12))
+def test_a_ground_point_lands_where_the_patch_says_it_lies(
+    pose: tuple[float, float, float, float], camera: Intrinsics, east: float, north: float
+) -> None:
+    tilt, heading, roll, height = pose
+    attitude = Attitude(tilt, heading, roll)
+    axis = attitude.rotation()[:, 2]
+    centre = height * axis[:2] / -axis[2]
+    frame = spot_frame(camera, attitude, height, centre + np.array([east, north]))
+    view = ground_patch(frame, SIZE_M, SIZE_PX, replace(VIEW, min_coverage=0.05, min_contrast=0.0))
+    assert view.north_up
+    assert view.offset_m is not None
+    assert np.allclose(view.offset_m, centre, atol=1e-6)
+    weights = np.clip(view.patch[..., 0].astype(float) - 80.0, 0.0, None)
+    rows, columns = np.indices(weights.shape)
+    column, row = (weights * columns).sum() / weights.sum(), (weights * rows).sum() / weights.sum()
+    found_east = ((column + 0.5) / SIZE_PX - 0.5) * SIZE_M
+    found_north = (0.5 - (row + 0.5) / SIZE_PX) * SIZE_M
+    assert found_east == pytest.approx(east, abs=1.0)
+    assert found_north == pytest.approx(north, abs=1.0)
+
+
+def striped(height_px: int = 480, width_px: int = 640) -> np.ndarray:
+    rows, columns = np.indices((height_px, width_px))
+    return np.stack([(rows * 3) % 256, (columns * 5) % 256, (rows + columns) % 256], -1).astype(np.uint8)
+
+
+def test_mask_is_false_where_the_frame_did_not_look() -> None:
+    frame = Frame(0.0, striped(), CAMERA, Attitude(0.0, 0.0), 50.0)  # sees 70 x 52 m of the 90 m
+    view = ground_patch(frame, SIZE_M, SIZE_PX, replace(VIEW, min_coverage=0.3))
+    share = 70.02 / 90 * 52.51 / 90
+    assert view.mask.mean() == pytest.approx(share, abs=0.02)
+    assert not view.patch[~view.mask].any()
+
+
+def test_unknown_height_takes_the_centred_square_and_says_so() -> None:
+    frame = Frame(0.0, striped(), CAMERA, Attitude(0.0, 0.0), None)
+    view = ground_patch(frame, SIZE_M, 480, VIEW)
+    assert view.offset_m is None
+    assert view.mask.all()
+    assert np.abs(view.patch.astype(int) - frame.image[:, 80:560]).max() <= 1
+
+
+def test_unknown_attitude_or_camera_leaves_heading_and_place_unknown() -> None:
+    for frame in (
+        Frame(0.0, striped(), CAMERA, None, 100.0),
+        Frame(0.0, striped(), None, None, 100.0),
+        Frame(0.0, striped()),
+    ):
+        view = ground_patch(frame, SIZE_M, SIZE_PX, VIEW)
+        assert not view.north_up
+        assert view.offset_m is None
+
+
+def test_unknown_geometry_is_refused_where_the_user_wants_it_so() -> None:
+    with pytest.raises(Refusal, match="height_m unknown") as refusal:
+        ground_patch(
+            Frame(0.0, striped(), CAMERA, Attitude(0.0, 0.0), None),
+            SIZE_M, SIZE_PX, replace(VIEW, without_geometry="refuse"),
+        )  # fmt: skip
+    assert refusal.value.reason is Reason.VIEW_INVALID
+
+
+@given(st.integers(0, 3))
+def test_quarter_turns_turn_patch_and_offset_together(quarter: int) -> None:
+    """A frame of known heading 90 k and the same frame without heading, in turn k, are the same view."""
+    image = striped()
+    known = ground_patch(
+        Frame(0.0, image, CAMERA, Attitude(30.0, 90.0 * quarter), 100.0), SIZE_M, SIZE_PX, VIEW
+    )
+    unknown = ground_patch(Frame(0.0, image, CAMERA, Attitude(30.0, None), 100.0), SIZE_M, SIZE_PX, VIEW)
+    assert known.offset_m is not None
+    assert unknown.offset_m is not None
+    turn = quarter_turns(unknown)[quarter]
+    assert np.abs(turn.astype(int) - known.patch).mean() < 2.0
+    assert np.allclose(quarter_turn(quarter) @ unknown.offset_m, known.offset_m, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("attitude", "height_m", "message"),
+    [
+        (Attitude(80.0, 0.0), 100.0, "horizon"),
+        (Attitude(0.0, 0.0), 0.0, "min_height_m"),
+        (Attitude(0.0, 0.0), -5.0, "min_height_m"),
+        (Attitude(0.0, 0.0), math.nan, "min_height_m"),
+        (Attitude(0.0, 0.0), 20.0, "min_coverage"),
+    ],
+)
+def test_views_that_show_too_little_ground_are_refused(
+    attitude: Attitude, height_m: float, message: str
+) -> None:
+    with pytest.raises(Refusal, match=message) as refusal:
+        ground_patch(Frame(0.0, striped(), CAMERA, attitude, height_m), SIZE_M, SIZE_PX, VIEW)
+    assert refusal.value.reason is Reason.VIEW_INVALID
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((480, 640, 3), np.uint8),
+        np.full((480, 640, 3), 255, np.uint8),
+        np.zeros((0, 640, 3), np.uint8),
+        np.zeros((480, 640), np.uint8),
+        np.zeros((480, 640, 3), np.float32),
+    ],
+)
+def test_pictures_of_nothing_are_refused(image: np.ndarray) -> None:
+    with pytest.raises(Refusal) as refusal:
+        ground_patch(Frame(0.0, image, CAMERA, Attitude(0.0, 0.0), 100.0), SIZE_M, SIZE_PX, VIEW)
+    assert refusal.value.reason is Reason.BAD_IMAGE
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.floats(0, 50), st.floats(0, 359), st.floats(60, 150))
+def test_offset_covariance_agrees_with_sampled_errors(tilt: float, heading: float, height: float) -> None:
+    small = replace(
+        VIEW, tilt_sigma_deg=0.5, heading_sigma_deg=1.0, height_sigma_ratio=0.02, min_coverage=0.05
+    )
+    frame = Frame(0.0, striped(), CAMERA, Attitude(tilt, heading), height)
+    covariance = ground_patch(frame, SIZE_M, 32, small).offset_covariance_m2
+    rng = np.random.default_rng(1)
+    offsets = []
+    for _ in range(2000):
+        d_tilt, d_across = rng.normal(0, 0.5, 2)
+        h = height * (1 + rng.normal(0, 0.02))
+        turn = Attitude(0.0, heading + rng.normal(0, 1.0)).rotation() @ Attitude(0.0, 0.0).rotation().T
+        # A tilt error along the heading, and one across it (a lean of the whole camera to its side).
+        c, s = math.cos(math.radians(d_across)), math.sin(math.radians(d_across))
+        lean = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+        axis = turn @ lean @ _axis(tilt + d_tilt)
+        offsets.append(h * axis[:2] / -axis[2])
+    sampled = np.cov(np.array(offsets).T)
+    scale = np.trace(sampled)
+    assert np.allclose(covariance / scale, sampled / scale, atol=0.12)
+
+
+def _axis(tilt_deg: float) -> np.ndarray:
+    t = math.radians(tilt_deg)
+    return np.array([0.0, math.sin(t), -math.cos(t)])
