@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pyproj import Transformer
+from pyproj import Geod, Transformer
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+_ELLIPSOID = Geod(ellps="WGS84")
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class LocalFrame:
         """The PROJ string of the frame, for libraries that read maps."""
         return (
             f"+proj=tmerc +lat_0={self.datum.lat_deg!r} +lon_0={self.datum.lon_deg!r} "
-            "+k=1 +x_0=0 +y_0=0 +ellps=WGS84 +units=m +no_defs"
+            "+k=1 +x_0=0 +y_0=0 +datum=WGS84 +units=m +no_defs"
         )
 
     def to_local(self, lat_deg: ArrayLike, lon_deg: ArrayLike) -> NDArray[np.float64]:
@@ -74,10 +76,16 @@ class LocalFrame:
         return LatLon(float(lat), float(lon))
 
 
+def east_north_m(origin: LatLon, point: LatLon) -> NDArray[np.float64]:
+    """East and north in metres from one point to another, (2,) float64, along the geodesic that joins them."""
+    azimuth_deg, _, length_m = _ELLIPSOID.inv(origin.lon_deg, origin.lat_deg, point.lon_deg, point.lat_deg)
+    azimuth = math.radians(azimuth_deg)
+    return np.array([length_m * math.sin(azimuth), length_m * math.cos(azimuth)])
+
+
 def distance_m(a: LatLon, b: LatLon) -> float:
-    """Distance in metres between two points, by the local frame about the first (exact to 1e-4 up to 50 km)."""
-    east, north = LocalFrame(a).to_local(b.lat_deg, b.lon_deg)
-    return float(math.hypot(east, north))
+    """Length in metres of the geodesic between two points."""
+    return float(np.hypot(*east_north_m(a, b)))
 
 
 def wrap_degrees(angle_deg: float) -> float:

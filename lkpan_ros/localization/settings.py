@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from lkpan_ros.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 Value = bool | int | float | str
 C = TypeVar("C")
@@ -104,3 +104,31 @@ def with_values(config: C, values: Mapping[str, object]) -> C:
         changes.setdefault(section, {})[key] = known[name].check(value)
     sections = {name: replace(getattr(config, name), **change) for name, change in changes.items()}
     return replace(config, **sections)  # type: ignore[type-var]
+
+
+def parse_assignments(config: object, assignments: Iterable[str]) -> dict[str, Value]:
+    """Read `section.field=value` texts as command lines give them, each in the type of its setting.
+
+    Raises:
+        ConfigError: A text has no `=`, names no setting, or its value does not read as the setting's type.
+    """
+    known = {entry.name: entry for entry in settings_of(config)}
+    values: dict[str, Value] = {}
+    for text in assignments:
+        name, equals, value = text.partition("=")
+        if not equals or name not in known:
+            raise ConfigError(f"{text!r}: give SECTION.NAME=VALUE with one of {', '.join(sorted(known))}")
+        values[name] = _parse(known[name], value)
+    return values
+
+
+def _parse(entry: Setting, text: str) -> Value:
+    kind = type(entry.default)
+    if kind is bool:
+        if text.lower() not in {"true", "false"}:
+            raise ConfigError(f"{entry.name} = {text!r}: give true or false")
+        return text.lower() == "true"
+    try:
+        return kind(text)
+    except ValueError:
+        raise ConfigError(f"{entry.name} = {text!r}: give a {kind.__name__} ({entry.doc})") from None

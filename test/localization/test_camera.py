@@ -1,18 +1,20 @@
 """How a camera is turned, and what it holds."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from lkpan_ros.localization.camera import Attitude, Intrinsics
 
 attitudes = st.builds(Attitude, st.floats(0, 179), st.floats(0, 360, exclude_max=True), st.floats(-170, 170))
 
 
-def body(yaw_deg: float, pitch_deg: float = 0.0, roll_deg: float = 0.0) -> np.ndarray:
+def body(yaw_deg: float, pitch_deg: float = 0.0, roll_deg: float = 0.0) -> NDArray[Any]:
     """World (ENU) from body (x forward, y left, z up), yaw counter-clockwise from east, nose down positive."""
     y, p, r = (math.radians(a) for a in (yaw_deg, pitch_deg, roll_deg))
     rz = np.array([[math.cos(y), -math.sin(y), 0], [math.sin(y), math.cos(y), 0], [0, 0, 1]])

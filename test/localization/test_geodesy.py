@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import Geod
 
-from lkpan_ros.localization.geodesy import LatLon, LocalFrame, distance_m, wrap_degrees
+from lkpan_ros.localization.geodesy import LatLon, LocalFrame, distance_m, east_north_m, wrap_degrees
 
 data = st.builds(LatLon, st.floats(-70, 70), st.floats(-179, 179))
 metres = st.floats(-20_000, 20_000)
@@ -27,6 +27,12 @@ def test_local_distances_agree_with_the_ellipsoid(datum: LatLon, east: float, no
     _, _, true_m = Geod(ellps="WGS84").inv(datum.lon_deg, datum.lat_deg, point.lon_deg, point.lat_deg)
     assert math.hypot(east, north) == pytest.approx(true_m, rel=1e-5, abs=1e-3)
     assert distance_m(datum, point) == pytest.approx(true_m, rel=1e-5, abs=1e-3)
+
+
+@given(data, metres, metres)
+def test_differences_agree_with_the_local_frame(datum: LatLon, east: float, north: float) -> None:
+    difference = east_north_m(datum, LocalFrame(datum).point(east, north))
+    assert np.allclose(difference, [east, north], rtol=1e-3, atol=40.0 * abs(east * north) / 6.4e6 + 1e-2)
 
 
 def test_east_is_east_and_north_is_north() -> None:

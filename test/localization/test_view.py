@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from lkpan_ros.localization.camera import Attitude, Intrinsics
 from lkpan_ros.localization.config import ViewSettings
@@ -20,7 +22,7 @@ VIEW = ViewSettings()
 poses = st.tuples(st.floats(0, 55), st.floats(0, 359), st.floats(-20, 20), st.floats(80, 140))
 
 
-def spot_frame(camera: Intrinsics, attitude: Attitude, height_m: float, ground_m: np.ndarray) -> Frame:
+def spot_frame(camera: Intrinsics, attitude: Attitude, height_m: float, ground_m: NDArray[Any]) -> Frame:
     """A noisy grey frame with one bright spot where a ground point (east, north from the vehicle) is seen."""
     x, y, z = attitude.rotation().T @ np.array([*ground_m, -height_m])
     u, v = x / z, y / z
@@ -62,7 +64,7 @@ def test_a_ground_point_lands_where_the_patch_says_it_lies(
     assert found_north == pytest.approx(north, abs=1.0)
 
 
-def striped(height_px: int = 480, width_px: int = 640) -> np.ndarray:
+def striped(height_px: int = 480, width_px: int = 640) -> NDArray[Any]:
     rows, columns = np.indices((height_px, width_px))
     return np.stack([(rows * 3) % 256, (columns * 5) % 256, (rows + columns) % 256], -1).astype(np.uint8)
 
@@ -146,7 +148,7 @@ def test_views_that_show_too_little_ground_are_refused(
         np.zeros((480, 640, 3), np.float32),
     ],
 )
-def test_pictures_of_nothing_are_refused(image: np.ndarray) -> None:
+def test_pictures_of_nothing_are_refused(image: NDArray[Any]) -> None:
     with pytest.raises(Refusal) as refusal:
         ground_patch(Frame(0.0, image, CAMERA, Attitude(0.0, 0.0), 100.0), SIZE_M, SIZE_PX, VIEW)
     assert refusal.value.reason is Reason.BAD_IMAGE
@@ -176,6 +178,6 @@ def test_offset_covariance_agrees_with_sampled_errors(tilt: float, heading: floa
     assert np.allclose(covariance / scale, sampled / scale, atol=0.12)
 
 
-def _axis(tilt_deg: float) -> np.ndarray:
+def _axis(tilt_deg: float) -> NDArray[Any]:
     t = math.radians(tilt_deg)
     return np.array([0.0, math.sin(t), -math.cos(t)])
