@@ -11,3 +11,11 @@ class CheckpointError(ModelError):
 
 class DeviceError(ModelError):
     """The requested device or precision is not available here."""
+
+
+class ConfigError(ModelError):
+    """An encoder config or variant is unknown, of the wrong type or out of its range."""
+
+
+class InputError(ModelError):
+    """An image or tensor given to the model has the wrong type, dtype or shape."""

@@ -40,11 +40,21 @@ class Place:
     rotation: int
 
 
+def probabilities(
+    similarity: NDArray[np.float32], settings: SimilaritySettings
+) -> tuple[NDArray[np.float64], float]:
+    """Of each match, (K,) float64, and of none of them."""
+    levels = np.append(similarity.astype(np.float64), settings.none_of_these)
+    weights = np.exp((levels - levels.max()) / settings.temperature)
+    weights /= weights.sum()
+    return weights[:-1], float(weights[-1])
+
+
 def most_probable_place(
     matches: Matches, settings: SimilaritySettings, radius_m: float, stride_m: float
 ) -> Place:
     """The place that holds the largest mass, from at least one match."""
-    probability, none_of_these = _probabilities(matches.similarity, settings)
+    probability, none_of_these = probabilities(matches.similarity, settings)
     apart_m = np.linalg.norm(matches.position_m[:, None] - matches.position_m[None], axis=-1)
     near = apart_m <= max(radius_m, stride_m) + 1e-6
     mass = near @ probability
@@ -80,13 +90,3 @@ def probability_within(covariance_m2: NDArray[np.float64], radius_m: float) -> f
     q = np.einsum("ai,ij,aj->a", direction, information, direction)
     density = (1.0 - np.exp(-0.5 * radius_m**2 * q)) / q
     return float(np.clip(density.mean() / np.sqrt(np.linalg.det(covariance_m2)), 0.0, 1.0))
-
-
-def _probabilities(
-    similarity: NDArray[np.float32], settings: SimilaritySettings
-) -> tuple[NDArray[np.float64], float]:
-    """Of each match, (K,) float64, and of none of them."""
-    levels = np.append(similarity.astype(np.float64), settings.none_of_these)
-    weights = np.exp((levels - levels.max()) / settings.temperature)
-    weights /= weights.sum()
-    return weights[:-1], float(weights[-1])

@@ -14,17 +14,16 @@ import numpy as np
 from tqdm import tqdm
 
 from lkpan_model.encoder import Encoder
-from lkpan_ros.errors import ConfigError, ImageError
-from lkpan_ros.localization.camera import Attitude, Intrinsics
+from lkpan_ros.errors import ImageError
 from lkpan_ros.localization.config import LocalizerConfig
 from lkpan_ros.localization.flight_log import FlightRecord, read_flight
 from lkpan_ros.localization.gallery import Gallery
-from lkpan_ros.localization.image_file import read_image
 from lkpan_ros.localization.localizer import Localizer
 from lkpan_ros.localization.outcomes import FrameOutcome, Summary, outcome_of, summarize, write_outcomes
 from lkpan_ros.localization.settings import parse_assignments, with_values
-from lkpan_ros.localization.types import Fix, Frame, Reason, Rejection
+from lkpan_ros.localization.types import Fix, Reason, Rejection
 from lkpan_ros.tools.cli import run
+from lkpan_ros.tools.flight_frames import add_camera_options, read_frame
 from lkpan_ros.tools.track_picture import draw_track
 
 if TYPE_CHECKING:
@@ -45,14 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output", type=Path, required=True, help="folder for the table, the picture, the CSV"
     )
-    lens = parser.add_mutually_exclusive_group()
-    lens.add_argument("--focal-px", type=float, help="focal length at the pictures' size, pixels")
-    lens.add_argument("--hfov-deg", type=float, help="horizontal field of view, degrees")
-    parser.add_argument(
-        "--tilt-deg", type=float, default=0.0, help="tilt of the camera from straight down (default 0)"
-    )
-    parser.add_argument("--ignore-heading", action="store_true", help="as if the heading were unknown")
-    parser.add_argument("--ignore-height", action="store_true", help="as if the height were unknown")
+    add_camera_options(parser)
     parser.add_argument(
         "--weights", default="lite", help="those that the gallery was made with (default lite)"
     )
@@ -64,8 +56,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _evaluate(options: argparse.Namespace) -> int:
     config = with_values(LocalizerConfig(), parse_assignments(LocalizerConfig(), options.set))
-    if not 0.0 <= options.tilt_deg <= 180.0:
-        raise ConfigError(f"--tilt-deg {options.tilt_deg}: give 0 (straight down) .. 180")
     encoder = Encoder(options.weights, device=config.encoder.device, precision=config.encoder.precision)
     gallery = Gallery.load(options.gallery, encoder.identity)
     records = read_flight(options.flight)
@@ -91,33 +81,13 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _outcome(localizer: Localizer, record: FlightRecord, options: argparse.Namespace) -> FrameOutcome:
     try:
-        frame = _frame(record, options)
+        frame = read_frame(record, options)
     except ImageError as error:
         unread = Rejection(record.stamp_s, Reason.BAD_IMAGE, str(error))
         return outcome_of(unread, record.vehicle, record.view_truth)
     result = localizer.localize(frame)
     rank = _rank(localizer.gallery, result, record.view_truth)
     return outcome_of(result, record.vehicle, record.view_truth, rank)
-
-
-def _frame(record: FlightRecord, options: argparse.Namespace) -> Frame:
-    image = read_image(record.file)
-    height_px, width_px = image.shape[:2]
-    camera = None
-    try:
-        if options.focal_px is not None:
-            camera = Intrinsics.from_focal_length(width_px, height_px, options.focal_px)
-        elif options.hfov_deg is not None:
-            camera = Intrinsics.from_field_of_view(width_px, height_px, options.hfov_deg)
-    except ValueError as error:
-        raise ConfigError(f"--focal-px {options.focal_px}, --hfov-deg {options.hfov_deg}: {error}") from error
-    return Frame(
-        stamp_s=record.stamp_s,
-        image=image,
-        intrinsics=camera,
-        attitude=Attitude(options.tilt_deg, None if options.ignore_heading else record.heading_deg),
-        height_m=None if options.ignore_height else record.height_m,
-    )
 
 
 def _rank(gallery: Gallery, result: Fix | Rejection, view: LatLon | None) -> int | None:

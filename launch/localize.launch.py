@@ -1,0 +1,73 @@
+"""Localize a camera's pictures in a gallery.
+
+ros2 launch lkpan_ros localize.launch.py image_topic:=/camera/image_raw gallery:=/path/to/city.gallery
+"""
+
+import os
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import LifecycleNode
+
+SHARE = Path(get_package_share_directory("lkpan_ros"))
+ARGUMENTS = {
+    "image_topic": ("/camera/image_raw", "pictures; one that ends in /compressed is read as compressed"),
+    "camera_info_topic": ("", "calibration of the camera (default: camera_info beside the pictures)"),
+    "imu_topic": ("imu", "attitude of the vehicle, sensor_msgs/Imu"),
+    "height_topic": ("height", "height above ground"),
+    "prior_topic": ("prior_fix", "where the vehicle is thought to be, sensor_msgs/NavSatFix"),
+    "gallery": ("", "file made by build_gallery; empty: what params_file says"),
+    "weights": ("", "shipped variant or .safetensors file; empty: what params_file says"),
+    "params_file": (str(SHARE / "config" / "localize.yaml"), "settings"),
+    "namespace": ("", "of the node and its topics"),
+    "use_sim_time": ("false", "take the time from /clock"),
+    "log_level": ("info", "debug, info, warn, error or fatal"),
+    "autostart": ("true", "configure and activate at the start; false: a lifecycle manager does"),
+}
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Declare the arguments, and the node that they make."""
+    arguments = [
+        DeclareLaunchArgument(name, default_value=default, description=text)
+        for name, (default, text) in ARGUMENTS.items()
+    ]
+    # Both sides of a camera topic need the profile; who has one of their own keeps it.
+    profile = os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE", str(SHARE / "config" / "fastdds.xml"))
+    environment = SetEnvironmentVariable("FASTDDS_DEFAULT_PROFILES_FILE", profile)
+    return LaunchDescription([*arguments, environment, OpaqueFunction(function=_localizer)])
+
+
+def _localizer(context: LaunchContext) -> list[LifecycleNode]:
+    given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    raw_topic = given["image_topic"].removesuffix("/compressed")
+    parameters = {
+        "autostart": given["autostart"].lower() == "true",
+        "use_sim_time": given["use_sim_time"].lower() == "true",
+    }
+    if raw_topic != given["image_topic"]:
+        parameters["image.transport"] = "compressed"
+    if given["gallery"]:
+        parameters["gallery.path"] = given["gallery"]
+    if given["weights"]:
+        parameters["encoder.weights"] = given["weights"]
+    node = LifecycleNode(
+        package="lkpan_ros",
+        executable="localizer_node",
+        name="localizer",
+        namespace=given["namespace"],
+        parameters=[given["params_file"], parameters],
+        remappings=[
+            ("image", raw_topic),
+            ("camera_info", given["camera_info_topic"] or f"{raw_topic.rpartition('/')[0]}/camera_info"),
+            ("imu", given["imu_topic"]),
+            ("height", given["height_topic"]),
+            ("prior_fix", given["prior_topic"]),
+        ],
+        arguments=["--ros-args", "--log-level", given["log_level"]],
+        output="screen",
+    )
+    return [node]

@@ -1,0 +1,103 @@
+"""How a gallery was made: what its file says besides its arrays."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from lkpan_ros.errors import GalleryError
+from lkpan_ros.localization.geodesy import LatLon
+from lkpan_ros.localization.mosaic import PixelGrid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from lkpan_model.encoder import EncoderIdentity
+
+
+@dataclass(frozen=True)
+class GalleryInfo:
+    """How a gallery was made.
+
+    Attributes:
+        datum: Origin of its local frame.
+        tile_size_m: Side of a tile's footprint.
+        stride_m: Distance between neighbouring tiles.
+        tile_px: Side of a tile, pixels; tile_px * grid.gsd_m = tile_size_m.
+        grid: The pixels of the mosaic, of which the tiles are cut.
+        source_name: The map, for people.
+        source_crs: Its coordinate reference system.
+        source_bounds: West, south, east, north of the map in the units of its CRS.
+        encoder: Identity of the encoder that made the descriptors: config, hash of the weights, preprocessing.
+        created_by: Name and version of the software.
+    """
+
+    datum: LatLon
+    tile_size_m: float
+    stride_m: float
+    tile_px: int
+    grid: PixelGrid
+    source_name: str
+    source_crs: str
+    source_bounds: tuple[float, float, float, float]
+    encoder: Mapping[str, Any]
+    created_by: str
+
+    def to_json(self) -> str:
+        """Canonical: the same information gives the same text."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> GalleryInfo:
+        """The inverse of `to_json`, parsed.
+
+        Raises:
+            TypeError, ValueError, KeyError: The values are not as `to_json` writes them.
+        """
+        info = cls(
+            **{
+                **values,
+                "datum": LatLon(**values["datum"]),
+                "grid": PixelGrid(**values["grid"]),
+                "source_bounds": tuple(float(v) for v in values["source_bounds"]),
+            }
+        )
+        grid = info.grid
+        sizes = (info.tile_size_m, info.stride_m, info.tile_px, grid.gsd_m, grid.columns, grid.rows)
+        if not all(0 < size < math.inf for size in sizes):
+            raise ValueError(
+                f"tile size, stride, tile pixels, GSD, columns and rows {sizes} are not positive"
+            )
+        if abs(info.tile_px * grid.gsd_m / info.tile_size_m - 1) > 1e-9:
+            raise ValueError(f"{info.tile_px} pixels of {grid.gsd_m} m are not {info.tile_size_m} m")
+        return info
+
+
+def check_encoder(path: Path, made_with: Mapping[str, Any], used: EncoderIdentity) -> None:
+    """Refuse a gallery whose descriptors cannot be compared with those of the encoder in use.
+
+    Raises:
+        GalleryError: It was made with another config, other weights or another preprocessing.
+    """
+    made, wanted = _flat(made_with), _flat(json.loads(json.dumps(used.to_dict())))
+    names = [name for name in {**made, **wanted} if made.get(name) != wanted.get(name)]
+    if names:
+        details = "; ".join(f"{name}: gallery {made.get(name)}, encoder {wanted.get(name)}" for name in names)
+        raise GalleryError(
+            f"{path}: was made with another encoder ({details}); rebuild it with build_gallery --weights of this "
+            "encoder, or use the weights that it was made with"
+        )
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """{"config": {"heads": 8}} to {"config.heads": 8}."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{key}": inner for key, inner in _flat(value).items()}
+        else:
+            flat[name] = value
+    return flat

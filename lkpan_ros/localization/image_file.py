@@ -1,0 +1,71 @@
+"""Encoded pictures (JPEG, PNG, ...) to RGB arrays, refused before they can fill the memory."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from lkpan_ros.errors import ImageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+MAX_PIXELS = 100_000_000  # a drone's largest camera has 60 million; a header may claim four thousand million
+_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """The picture in a file, H x W x 3 uint8 RGB, turned as its EXIF orientation says.
+
+    Raises:
+        ImageError: The file is missing, truncated, no picture or has more than `MAX_PIXELS`.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read ({error.strerror}); give the path of a picture") from error
+    return decode_image(data, str(path))
+
+
+def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
+    """The picture in encoded bytes, H x W x 3 uint8 RGB.
+
+    The size is taken from the header first, so a small message that claims a huge picture costs nothing.
+
+    Args:
+        data: A whole JPEG, PNG, WebP, TIFF or BMP file.
+        name: What to call it in messages.
+
+    Raises:
+        ImageError: It is truncated, no picture or has more than `MAX_PIXELS`.
+    """
+    width, height = _size_in_header(data, name)
+    if width * height > MAX_PIXELS:
+        raise ImageError(
+            f"{name}: {width}x{height} is more than {MAX_PIXELS} pixels; send it at a smaller size"
+        )
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise ImageError(f"{name}: cannot be decoded ({error.err})") from error
+    if pixels is None:
+        raise ImageError(f"{name}: cannot be decoded; it is truncated or damaged ({len(data)} bytes)")
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+
+
+def _size_in_header(data: bytes, name: str) -> tuple[int, int]:
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
+            return picture.size
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"{name}: {len(data)} bytes are no picture; send one of {', '.join(_FORMATS)}"
+        ) from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ImageError(f"{name}: its header cannot be read ({error})") from error

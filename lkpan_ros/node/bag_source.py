@@ -1,0 +1,110 @@
+"""Messages of a rosbag (mcap or sqlite3) as they were recorded, for the camera node to publish."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lkpan_ros.errors import FlightError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from rosbags.highlevel import AnyReader
+
+IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+# What is passed on, by the name of its setting (`bag.<name>_topic`).
+KINDS = {
+    "image": (IMAGE, COMPRESSED),
+    "camera_info": ("sensor_msgs/msg/CameraInfo",),
+    "imu": ("sensor_msgs/msg/Imu",),
+    "height": ("sensor_msgs/msg/Range",),
+    "truth": ("sensor_msgs/msg/NavSatFix",),
+}
+
+
+@dataclass(frozen=True)
+class BagMessage:
+    """One serialized message.
+
+    Attributes:
+        time_s: When it was recorded, since the start of the bag.
+        kind: A key of `KINDS`.
+        cdr: Its bytes.
+    """
+
+    time_s: float
+    kind: str
+    cdr: bytes
+
+
+class Bag:
+    """The topics of a bag that concern a camera.
+
+    Args:
+        path: The bag's folder, or a single .mcap or .db3 file.
+        topics: Topic by kind; an empty one means the only topic of that kind, if there is just one.
+
+    Raises:
+        FlightError: The bag cannot be read, has no pictures, or a topic is missing or not the only one.
+    """
+
+    def __init__(self, path: Path, topics: Mapping[str, str]) -> None:
+        self._path = path
+        with _opened(path) as reader:
+            found = {name: info.msgtype or "" for name, info in reader.topics.items()}
+            self._topics = {kind: _topic(path, kind, topics.get(kind, ""), found) for kind in KINDS}
+            self.image_type = found[self._topics["image"]]
+            self.images = reader.topics[self._topics["image"]].msgcount
+
+    def messages(self) -> Iterator[BagMessage]:
+        """The messages in the order of their recording.
+
+        Raises:
+            FlightError: The bag is truncated or damaged.
+        """
+        kinds = {topic: kind for kind, topic in self._topics.items() if topic}
+        with _opened(self._path) as reader:
+            connections = [connection for connection in reader.connections if connection.topic in kinds]
+            start_ns = reader.start_time
+            try:
+                for connection, time_ns, data in reader.messages(connections):
+                    yield BagMessage((time_ns - start_ns) * 1e-9, kinds[connection.topic], data)
+            except Exception as error:
+                raise FlightError(f"{self._path}: is truncated or damaged ({error})") from error
+
+
+def _opened(path: Path) -> AnyReader:
+    try:
+        from rosbags.highlevel import AnyReader  # noqa: PLC0415 - needed for bags only
+        from rosbags.typesys import Stores, get_typestore  # noqa: PLC0415
+    except ImportError as error:
+        raise FlightError(f"{error}: reading bags needs `pip install rosbags`") from error
+    if not path.exists():
+        raise FlightError(f"{path}: there is no such bag")
+    try:
+        reader = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY))
+        reader.open()
+        reader.close()
+    except Exception as error:
+        raise FlightError(f"{path}: is no readable bag ({error})") from error
+    if not reader.is2:
+        raise FlightError(f"{path}: is a ROS 1 bag; convert it with rosbags-convert")
+    return reader
+
+
+def _topic(path: Path, kind: str, wanted: str, found: Mapping[str, str]) -> str:
+    """The topic of a kind; empty where there is none (an error for pictures)."""
+    fitting = sorted(topic for topic, msgtype in found.items() if msgtype in KINDS[kind])
+    if wanted and wanted not in fitting:
+        raise FlightError(
+            f"{path}: has no topic {wanted!r} of {' or '.join(KINDS[kind])}; it has {', '.join(fitting) or 'none'}"
+        )
+    if wanted or len(fitting) == 1:
+        return wanted or fitting[0]
+    if fitting:
+        raise FlightError(f"{path}: has the {kind} topics {', '.join(fitting)}; give bag.{kind}_topic")
+    if kind == "image":
+        raise FlightError(f"{path}: has no topic of {' or '.join(KINDS[kind])}")
+    return ""

@@ -1,0 +1,53 @@
+"""The localizer of a configuration: weights and gallery from their files.
+
+PyTorch is imported here, when the node is configured: without it the node lives and says what is missing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lkpan_ros.errors import ConfigError, GalleryError
+
+if TYPE_CHECKING:
+    from lkpan_model.encoder import Encoder
+    from lkpan_ros.localization.config import LocalizerConfig
+    from lkpan_ros.localization.gallery import Gallery
+    from lkpan_ros.localization.localizer import Localizer
+
+
+def load_localizer(config: LocalizerConfig) -> tuple[Localizer, Encoder]:
+    """The localizer that `gallery` and `encoder` of a configuration describe, and its encoder.
+
+    Raises:
+        LkpanError, ModelError: A file is missing, damaged or does not fit the other, the device is not there, or a
+            library is not installed.
+    """
+    try:
+        from lkpan_model.encoder import Encoder  # noqa: PLC0415
+        from lkpan_ros.localization.localizer import Localizer  # noqa: PLC0415
+    except ImportError as error:
+        raise ConfigError(f"{error}: install what requirements/runtime.txt lists") from error
+    encoder = Encoder(
+        config.encoder.weights, device=config.encoder.device, precision=config.encoder.precision
+    )
+    gallery = load_gallery(config, encoder)
+    # The first pass allocates; let no frame pay for it.
+    encoder.encode([np.zeros((encoder.image_size, encoder.image_size, 3), np.uint8)])
+    return Localizer(gallery, encoder, config), encoder
+
+
+def load_gallery(config: LocalizerConfig, encoder: Encoder) -> Gallery:
+    """The gallery that `gallery.path` names.
+
+    Raises:
+        GalleryError: It is missing, damaged, of a future version or was made with another encoder.
+    """
+    from lkpan_ros.localization.gallery import Gallery  # noqa: PLC0415
+
+    if not config.gallery.path:
+        raise GalleryError("gallery.path is empty: give the file that build_gallery wrote")
+    return Gallery.load(Path(config.gallery.path).expanduser(), encoder.identity)

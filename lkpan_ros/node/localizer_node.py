@@ -1,0 +1,301 @@
+"""The localizer as a lifecycle node: a picture arrives, a fix or a refusal is published."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.task import Future
+from sensor_msgs.msg import CompressedImage, Image
+from std_srvs.srv import Trigger
+
+from lkpan_model.errors import ModelError
+from lkpan_ros.errors import LkpanError
+from lkpan_ros.localization.types import Reason, Refusal, Rejection
+from lkpan_ros.node.diagnostics import Statistics, describe_silence, status
+from lkpan_ros.node.loading import load_gallery, load_localizer
+from lkpan_ros.node.messages import to_seconds
+from lkpan_ros.node.parameters import LiveSettings, warn_of_unknown
+from lkpan_ros.node.process import run
+from lkpan_ros.node.publishers import Publishers
+from lkpan_ros.node.sensors import Sensors
+from lkpan_ros.node.worker import NewestWorker
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rclpy.lifecycle import LifecycleState
+
+    from lkpan_model.encoder import Encoder
+    from lkpan_ros.localization.localizer import Localizer
+    from lkpan_ros.localization.types import Fix, Frame
+
+_RELIABILITY = {
+    "best_effort": ReliabilityPolicy.BEST_EFFORT,
+    "reliable": ReliabilityPolicy.RELIABLE,
+}
+_DONE, _FAILED = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A picture and when it arrived, on the monotonic clock."""
+
+    message: Image | CompressedImage
+    at_s: float
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a configured node has."""
+
+    localizer: Localizer
+    encoder: Encoder
+    publishers: Publishers
+
+
+@dataclass(frozen=True)
+class Running:
+    """What an active node has."""
+
+    sensors: Sensors
+    worker: NewestWorker[Arrival]
+    images: Any  # the subscription
+
+
+class LocalizerNode(LifecycleNode):
+    """Weights and gallery load on configure; pictures are listened to while it is active."""
+
+    def __init__(self) -> None:
+        super().__init__("localizer")
+        self.finished: Future[int] = Future()
+        self._loaded: Loaded | None = None
+        self._running: Running | None = None
+        self._statistics = Statistics()
+        self._failure = ""
+        self._settings = LiveSettings(self, self._settings_changed)
+        autostart = ParameterDescriptor(description="configure and activate at the start", read_only=True)
+        self.declare_parameter("autostart", False, autostart)
+        warn_of_unknown(self)
+        self.create_service(Trigger, "~/reload_gallery", self._on_reload_gallery)
+        self.create_service(Trigger, "~/reset", self._on_reset)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self.create_timer(1.0, self._publish_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def start(self) -> None:
+        """Configure and activate, if `autostart` says so. A failure leaves the node waiting for better orders."""
+        if self.get_parameter("autostart").value and self.trigger_configure() == _DONE:
+            self.trigger_activate()
+
+    def stop(self) -> None:
+        """End the worker."""
+        self._end_running()
+
+    # Lifecycle
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load weights and gallery."""
+        start_s = time.monotonic()
+        try:
+            localizer, encoder = load_localizer(self._settings.localizer)
+        except (LkpanError, ModelError) as error:
+            return self._refuse_to_configure(str(error))
+        except Exception as error:  # noqa: BLE001 - rclpy would drop it without a word
+            return self._refuse_to_configure(f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
+        self._failure = ""
+        self._settings.freeze(fixed=True)
+        self._loaded = Loaded(localizer, encoder, Publishers(self))
+        gallery = localizer.gallery
+        self.get_logger().info(
+            f"gallery {self._settings.localizer.gallery.path}: {len(gallery)} tiles of {gallery.tile_size_m:g} m every "
+            f"{gallery.stride_m:g} m; weights {self._settings.localizer.encoder.weights}; ready after "
+            f"{time.monotonic() - start_s:.1f} s"
+        )
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Listen to the camera."""
+        done = super().on_activate(state)
+        assert self._loaded is not None
+        self._statistics.restart()
+        self._loaded.publishers.outline(self._loaded.localizer.gallery, self._settings.node.fix)
+        worker: NewestWorker[Arrival] = NewestWorker(self._work, "localizer")
+        self._running = Running(Sensors(self, self._settings.node), worker, self._subscribe_to_images())
+        return done
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop listening."""
+        self._end_running()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let weights and gallery go."""
+        self._unload()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of everything."""
+        self._unload()
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of everything; the node can be configured again."""
+        self._unload()
+        return super().on_error(state)
+
+    def _refuse_to_configure(self, failure: str) -> TransitionCallbackReturn:
+        self._failure = failure
+        self.get_logger().error(f"cannot be configured: {failure}")
+        return _FAILED
+
+    def _end_running(self) -> None:
+        running, self._running = self._running, None
+        if running is None:
+            return
+        self.destroy_subscription(running.images)
+        running.sensors.close()
+        running.worker.close()
+
+    def _unload(self) -> None:
+        self._end_running()
+        loaded, self._loaded = self._loaded, None
+        if loaded is not None:
+            loaded.publishers.close()
+        self._settings.freeze(fixed=False)
+
+    # From a picture to a fix
+
+    def _subscribe_to_images(self) -> Any:
+        settings = self._settings.node.image
+        compressed = settings.transport == "compressed"
+        return self.create_subscription(
+            CompressedImage if compressed else Image,
+            self._image_topic(),
+            self._on_image,
+            QoSProfile(
+                depth=settings.depth,
+                history=HistoryPolicy.KEEP_LAST,
+                reliability=_RELIABILITY[settings.reliability],
+            ),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+
+    def _image_topic(self) -> str:
+        """Remapped first, so that the compressed topic is found beside the raw one, as image_transport has it."""
+        topic = str(self.resolve_topic_name("image"))
+        return f"{topic}/compressed" if self._settings.node.image.transport == "compressed" else topic
+
+    def _on_image(self, message: Image | CompressedImage) -> None:
+        if self._running is not None:
+            dropped = self._running.worker.put(Arrival(message, time.monotonic()))
+            self._statistics.image(dropped=dropped)
+
+    def _work(self, arrival: Arrival) -> None:
+        """In the worker's thread: every picture ends as a published fix or refusal."""
+        try:
+            self._localize(arrival)
+        except Exception:  # noqa: BLE001 - the next picture must find a living worker
+            if self.context.ok():
+                self.get_logger().error(f"cannot publish:\n{traceback.format_exc()}")
+
+    def _localize(self, arrival: Arrival) -> None:
+        loaded, running = self._loaded, self._running
+        if loaded is None or running is None:
+            return
+        stamp, settings = arrival.message.header.stamp, self._settings.node
+        frame, outcome = self._outcome(arrival, loaded.localizer, running.sensors)
+        latency_s = time.monotonic() - arrival.at_s
+        gallery = loaded.localizer.gallery
+        loaded.publishers.outcome(
+            outcome, stamp, settings.fix, gallery, running.sensors.altitude_m, latency_s
+        )
+        self._statistics.done(outcome, frame, latency_s)
+        if frame is not None:
+            loaded.publishers.debug_image(outcome, frame, stamp, gallery, self._settings.localizer)
+
+    def _outcome(
+        self, arrival: Arrival, localizer: Localizer, sensors: Sensors
+    ) -> tuple[Frame | None, Fix | Rejection]:
+        stamp_s, frame = to_seconds(arrival.message.header.stamp), None
+        try:
+            frame = sensors.to_frame(arrival.message, self._settings.localizer.camera, self._settings.node)
+            return frame, localizer.localize(frame)
+        except Refusal as refusal:
+            return frame, Rejection(stamp_s, refusal.reason, refusal.detail)
+        except Exception as error:  # noqa: BLE001 - a defect must not silence the topic
+            self.get_logger().error(f"a defect of lkpan_ros, please report it:\n{traceback.format_exc()}")
+            return frame, Rejection(stamp_s, Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
+
+    def _settings_changed(self) -> None:
+        if self._loaded is not None:
+            self._loaded.localizer.configure(self._settings.localizer)
+
+    # Services and diagnostics
+
+    def _on_reload_gallery(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if self._loaded is None:
+            response.message = "no gallery is loaded: configure the node first"
+            return response
+        try:
+            gallery = load_gallery(self._settings.localizer, self._loaded.encoder)
+        except LkpanError as error:
+            response.message = f"the old gallery stays in use: {error}"
+            self.get_logger().error(response.message)
+            return response
+        self._loaded.localizer.replace_gallery(gallery)
+        self._loaded.publishers.outline(gallery, self._settings.node.fix)
+        response.success, response.message = True, f"{len(gallery)} tiles"
+        return response
+
+    def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if self._loaded is not None:
+            self._loaded.localizer.reset()
+        self._statistics.restart()
+        response.success = True
+        return response
+
+    def _publish_diagnostics(self) -> None:
+        level, message, values = DiagnosticStatus.OK, "inactive", {}
+        if self._running is not None:
+            topic, asked = self._image_topic(), _RELIABILITY[self._settings.node.image.reliability]
+            silence = describe_silence(self, topic, asked)
+            level, message = self._statistics.verdict(self._settings.node.diagnostics, silence)
+            values = self._statistics.values()
+        elif self._loaded is None:
+            level = DiagnosticStatus.ERROR if self._failure else DiagnosticStatus.OK
+            message = f"cannot be configured: {self._failure}" if self._failure else "unconfigured"
+        if self._loaded is not None:
+            values |= self._identity(self._loaded)
+        array = DiagnosticArray(
+            status=[status(f"{self.get_fully_qualified_name()}: geo_fix", level, message, values)]
+        )
+        array.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(array)
+
+    def _identity(self, loaded: Loaded) -> dict[str, str]:
+        gallery = loaded.localizer.gallery
+        return {
+            "gallery": self._settings.localizer.gallery.path,
+            "gallery_tiles": str(len(gallery)),
+            "weights": self._settings.localizer.encoder.weights,
+            "encoder": str(loaded.encoder.identity),
+        }
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node until Ctrl-C. Returns the exit status."""
+    return run(LocalizerNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

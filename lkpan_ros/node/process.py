@@ -1,0 +1,74 @@
+"""The life of a node's process: started, spun, ended by Ctrl-C or by itself, with an exit status that says how."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Protocol, cast
+
+import rclpy
+from rclpy.exceptions import InvalidParameterValueException, ParameterException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+
+from lkpan_ros.errors import LkpanError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rclpy.node import Node
+    from rclpy.task import Future
+
+
+class Runnable(Protocol):
+    """A node that can be run.
+
+    Attributes:
+        finished: Gets the exit status when the node has nothing more to do; a node may leave it for ever.
+    """
+
+    finished: Future[int]
+
+    def start(self) -> None:
+        """Called once, before the node is spun."""
+
+    def stop(self) -> None:
+        """Called once, at the end: stop every thread, write what is to be written."""
+
+
+def run(make_node: Callable[[], Runnable], args: Sequence[str] | None = None) -> int:
+    """Make a node, spin it until it has finished or is told to end, and take it down.
+
+    Returns:
+        The exit status: what the node finished with, 0 for Ctrl-C and SIGTERM, 1 where it could not be made.
+    """
+    try:
+        rclpy.init(args=list(args) if args is not None else None)
+    except KeyboardInterrupt:
+        return 0
+    node: Runnable | None = None
+    try:
+        node = make_node()
+        return _spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    except (LkpanError, ParameterException, InvalidParameterValueException) as error:
+        rclpy.logging.get_logger("lkpan_ros").fatal(str(error))
+        return 1
+    finally:
+        # `ros2 launch` passes a Ctrl-C on although the terminal has sent it already: the second must not interrupt.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if node is not None:
+            node.stop()
+            cast("Node", node).destroy_node()
+        rclpy.try_shutdown(uninstall_handlers=False)
+
+
+def _spin(node: Runnable) -> int:
+    executor = SingleThreadedExecutor()
+    executor.add_node(cast("Node", node))
+    try:
+        node.start()
+        executor.spin_until_future_complete(node.finished)
+        return int(node.finished.result() or 0) if node.finished.done() else 0
+    finally:
+        executor.remove_node(cast("Node", node))
+        executor.shutdown(timeout_sec=0.0)

@@ -1,0 +1,207 @@
+"""What the other sensors said when a picture was taken."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, Imu, NavSatFix, Range
+from std_msgs.msg import Float64
+
+from lkpan_ros.localization.camera import Intrinsics
+from lkpan_ros.localization.types import Frame
+from lkpan_ros.node.image_messages import to_rgb
+from lkpan_ros.node.messages import to_attitude, to_intrinsics, to_position, to_prior, to_seconds
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
+    from sensor_msgs.msg import CompressedImage, Image
+
+    from lkpan_ros.localization.camera import Attitude
+    from lkpan_ros.localization.config import CameraSettings
+    from lkpan_ros.localization.types import Prior
+    from lkpan_ros.node.parameters import NodeConfig
+
+T = TypeVar("T")
+
+# A sensor that has been silent for so long is not waited for.
+_ALIVE_S = 2.0
+# 5 s of an inertial unit at 200 Hz; a picture never waits longer.
+_HISTORY = 1000
+
+
+@dataclass(frozen=True)
+class Sample(Generic[T]):
+    """One sample and when it was taken, seconds."""
+
+    stamp_s: float
+    value: T
+
+
+class SampleHistory(Generic[T]):
+    """The last samples of one sensor."""
+
+    def __init__(self) -> None:
+        self._samples: deque[Sample[T]] = deque(maxlen=_HISTORY)
+        self._arrived_s = -math.inf
+
+    def add(self, stamp_s: float, value: T) -> None:
+        """Keep a sample."""
+        self._samples.append(Sample(stamp_s, value))
+        self._arrived_s = time.monotonic()
+
+    def nearest(self, stamp_s: float, max_age_s: float) -> T | None:
+        """The sample taken closest to a time, or None where none is within `max_age_s` of it."""
+        if not self._samples:
+            return None
+        best = min(self._samples, key=lambda sample: abs(sample.stamp_s - stamp_s))
+        return best.value if abs(best.stamp_s - stamp_s) <= max_age_s else None
+
+    def may_still_come(self, stamp_s: float) -> bool:
+        """Whether the sensor lives and has not yet said anything about this time or a later one."""
+        if time.monotonic() - self._arrived_s > _ALIVE_S:
+            return False
+        return self._samples[-1].stamp_s < stamp_s
+
+
+class Sensors:
+    """Subscribes to the sensors beside the camera and completes pictures to frames.
+
+    Args:
+        node: Subscribes; `close` takes the subscriptions back.
+        config: What arrives and how old it may be.
+    """
+
+    def __init__(self, node: Node, config: NodeConfig) -> None:
+        self._node = node
+        self._changed = threading.Condition()
+        self._camera_info: CameraInfo | None = None
+        self._imu: SampleHistory[Imu] = SampleHistory()
+        self._height_m: SampleHistory[float | None] = SampleHistory()
+        self._prior: NavSatFix | None = None
+        self._altitude_m = math.nan
+        height_type = Range if config.height.type == "range" else Float64
+        sensors = QoSProfile(
+            depth=50, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT
+        )
+        latest = QoSProfile(
+            depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT
+        )
+        self._subscriptions = [
+            node.create_subscription(
+                kind,
+                topic,
+                callback,
+                qos,
+                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            )
+            for kind, topic, callback, qos in (
+                (CameraInfo, "camera_info", self._on_camera_info, latest),
+                (Imu, "imu", self._on_imu, sensors),
+                (height_type, "height", self._on_height, sensors),
+                (NavSatFix, "prior_fix", self._on_prior, latest),
+            )
+        ]
+
+    def close(self) -> None:
+        """Take the subscriptions back."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+
+    @property
+    def altitude_m(self) -> float:
+        """The last altitude on prior_fix, metres above the ellipsoid; NaN before the first."""
+        return self._altitude_m
+
+    def to_frame(self, message: Image | CompressedImage, camera: CameraSettings, config: NodeConfig) -> Frame:
+        """The picture of a message with what the sensors said at its time.
+
+        Waits up to `sync.max_wait_s` for living sensors to catch up with it.
+
+        Raises:
+            Refusal: The picture, the orientation or the camera's numbers are none.
+        """
+        stamp_s = to_seconds(message.header.stamp)
+        image = to_rgb(message)
+        self._wait_for_samples(stamp_s, config.sync.max_wait_s)
+        height_px, width_px = image.shape[:2]
+        return Frame(
+            stamp_s=stamp_s,
+            image=image,
+            intrinsics=self._intrinsics(width_px, height_px, camera),
+            attitude=self._attitude(stamp_s, camera, config.sync.max_age_s),
+            height_m=self._height(stamp_s, config),
+            prior=self._prior_at(stamp_s, config),
+        )
+
+    def _wait_for_samples(self, stamp_s: float, max_wait_s: float) -> None:
+        histories = (self._imu, self._height_m)
+        with self._changed:
+            self._changed.wait_for(
+                lambda: not any(history.may_still_come(stamp_s) for history in histories), max_wait_s
+            )
+
+    def _intrinsics(self, width_px: int, height_px: int, camera: CameraSettings) -> Intrinsics | None:
+        if camera.hfov_deg > 0.0:
+            return Intrinsics.from_field_of_view(width_px, height_px, camera.hfov_deg)
+        info = self._camera_info
+        return None if info is None else to_intrinsics(info, width_px, height_px)
+
+    def _attitude(self, stamp_s: float, camera: CameraSettings, max_age_s: float) -> Attitude | None:
+        with self._changed:
+            imu = self._imu.nearest(stamp_s, max_age_s)
+        return to_attitude(imu, camera)
+
+    def _height(self, stamp_s: float, config: NodeConfig) -> float | None:
+        with self._changed:
+            height_m = self._height_m.nearest(stamp_s, config.sync.max_age_s)
+        return None if height_m is None else height_m + config.height.offset_m
+
+    def _prior_at(self, stamp_s: float, config: NodeConfig) -> Prior | None:
+        message, max_age_s = self._prior, config.prior.max_age_s
+        if message is None:
+            return None
+        if max_age_s > 0.0 and abs(to_seconds(message.header.stamp) - stamp_s) > max_age_s:
+            return None
+        return to_prior(message, config.prior.default_radius_m)
+
+    def _on_camera_info(self, message: CameraInfo) -> None:
+        self._camera_info = message
+
+    def _on_prior(self, message: NavSatFix) -> None:
+        """A message without a fix is ignored: the last position stands until it is too old."""
+        if math.isfinite(message.altitude):
+            self._altitude_m = float(message.altitude)
+        if to_position(message) is not None:
+            self._prior = message
+
+    def _on_imu(self, message: Imu) -> None:
+        with self._changed:
+            self._imu.add(to_seconds(message.header.stamp), message)
+            self._changed.notify_all()
+
+    def _on_height(self, message: Range | Float64) -> None:
+        if isinstance(message, Range):
+            stamp_s, height_m = to_seconds(message.header.stamp), _measured_range_m(message)
+        else:
+            stamp_s, height_m = self._node.get_clock().now().nanoseconds * 1e-9, _finite(message.data)
+        with self._changed:
+            self._height_m.add(stamp_s, height_m)
+            self._changed.notify_all()
+
+
+def _measured_range_m(message: Range) -> float | None:
+    """The range, or None where it lies outside what the sensor can measure (REP-117: discard it)."""
+    if message.max_range > message.min_range and not message.min_range <= message.range <= message.max_range:
+        return None
+    return _finite(message.range)
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

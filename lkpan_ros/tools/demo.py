@@ -1,0 +1,161 @@
+"""A simulated flight, localized: camera and localizer as two processes over DDS, a line for every fix, a picture.
+
+python -m lkpan_ros.tools.demo [--output DIR] [--seconds S]
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lkpan_ros.errors import FlightError, GalleryError
+from lkpan_ros.localization.gallery import Gallery
+from lkpan_ros.localization.outcomes import read_outcomes, summarize
+from lkpan_ros.shared_files import fastdds_profile
+from lkpan_ros.simulation.geotiff import write_geotiff
+from lkpan_ros.simulation.scenario import Scenario
+from lkpan_ros.tools import build_gallery
+from lkpan_ros.tools.cli import run
+from lkpan_ros.tools.track_picture import draw_track
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lkpan_ros.localization.outcomes import FrameOutcome
+
+TILE_SIZE_M, STRIDE_M = 90.0, 30.0
+# What "it localizes" means for the exit status; far below what the flight reaches.
+_LEAST_AVAILABILITY, _MOST_FALSE = 0.3, 0.05
+_PATIENCE_S = 20.0  # for a process to end after Ctrl-C
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line. Returns its exit status: 0 where the flight was localized, 1 where not."""
+    parser = argparse.ArgumentParser(prog="python -m lkpan_ros.tools.demo", description=__doc__)
+    parser.add_argument(
+        "--output", type=Path, default=Path("demo_output"), help="folder (default demo_output)"
+    )
+    parser.add_argument("--seconds", type=float, default=60.0, help="length of the flight (default 60)")
+    parser.add_argument("--gallery-only", action="store_true", help="make the gallery, do not fly")
+    return run(lambda: _demo(parser.parse_args(arguments)))
+
+
+def _demo(options: argparse.Namespace) -> int:
+    scenario, output = Scenario(), options.output
+    output.mkdir(parents=True, exist_ok=True)
+    gallery = _gallery(scenario, output)
+    if options.gallery_only:
+        return 0
+    print(
+        f"flight of {options.seconds:g} s: camera and localizer start as processes of their own", flush=True
+    )
+    _fly(scenario, output, options.seconds)
+    outcomes = read_outcomes(output / "frames.csv")
+    title = "a simulated autumn flight over the gallery of a summer map"
+    draw_track(output / "track.png", gallery, outcomes, title)
+    print(f"picture: {output / 'track.png'}, table: {output / 'frames.csv'}")
+    return _conclude(outcomes)
+
+
+def _gallery(scenario: Scenario, output: Path) -> Gallery:
+    """The gallery of the built-in world, made on the first run."""
+    from lkpan_model.encoder import Encoder  # noqa: PLC0415 - torch takes seconds to import
+
+    path, identity = output / "demo.gallery", Encoder("lite").identity
+    with contextlib.suppress(GalleryError):  # not there yet, or made with other weights
+        return Gallery.load(path, identity)
+    print("the built-in world is made and its map encoded (once)", flush=True)
+    map_path, world = output / "map.tif", scenario.world
+    image = world.texture(scenario.map_appearance)
+    write_geotiff(map_path, image, world.frame, world.west_m, world.north_m, world.gsd_m)
+    command = ["--map", map_path, "--tile-size-m", TILE_SIZE_M, "--stride-m", STRIDE_M, "--output", path]
+    if status := build_gallery.main([str(word) for word in command]):
+        raise GalleryError(f"{path} could not be built (exit status {status}), see above")
+    return Gallery.load(path, identity)
+
+
+def _fly(scenario: Scenario, output: Path, seconds: float) -> None:
+    """Camera, localizer and monitor, until the flight is over.
+
+    Raises:
+        FlightError: One of them failed.
+    """
+    table = output / "frames.csv"
+    table.unlink(missing_ok=True)  # an old one must not pass for this flight's
+    localizer = {
+        "gallery.path": output / "demo.gallery",
+        "camera.tilt_deg": scenario.settings.tilt_deg,
+        "autostart": "true",
+    }
+    camera = {"source.type": "simulator", "simulator.seconds": seconds, "source.wait_for_subscriber": "true"}
+    with (
+        _process(
+            "localizer_node", localizer, {"image": "camera/image_raw", "camera_info": "camera/camera_info"}
+        ),
+        _process("flight_monitor", {"monitor.output": table}, {}) as monitor,
+        _process("camera_node", camera, {}),
+    ):
+        if status := monitor.wait():
+            raise FlightError(
+                f"the flight was not localized: its monitor ended with status {status}, see above"
+            )
+
+
+@contextlib.contextmanager
+def _process(
+    name: str, parameters: dict[str, object], remappings: dict[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A node as a process of its own, ended by Ctrl-C as a user would."""
+    command = [sys.executable, "-m", f"lkpan_ros.node.{name}", "--ros-args", "--log-level", "warn"]
+    for key, value in parameters.items():
+        command += ["-p", f"{key}:={value}"]
+    for topic, target in remappings.items():
+        command += ["-r", f"{topic}:={target}"]
+    process = subprocess.Popen(command, env=_environment(), start_new_session=True)  # noqa: S603 - our own words
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGINT)
+        try:
+            process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _environment() -> dict[str, str]:
+    """A graph of this demo's own, on this machine alone, with room for whole pictures in shared memory."""
+    own = {
+        "ROS_DOMAIN_ID": str(1 + os.getpid() % 100),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "FASTDDS_DEFAULT_PROFILES_FILE": str(fastdds_profile()),
+    }
+    return own | dict(os.environ)
+
+
+def _conclude(outcomes: Sequence[FrameOutcome]) -> int:
+    summary = summarize(outcomes)
+    errors = [float(np.hypot(*o.error_m)) for o in outcomes if o.fix and o.error_m is not None]
+    median, p90 = np.percentile(errors, [50, 90]) if errors else (np.nan, np.nan)
+    false_rate, latency_ms = summary.false_fix_rate, summary.latency_p50_ms
+    print(
+        f"demo: frames={summary.frames} fixes={summary.fixes} median_error_m={median:.1f} p90_error_m={p90:.1f} "
+        f"false_fix_rate={np.nan if false_rate is None else false_rate:.3f} "
+        f"latency_p50_ms={np.nan if latency_ms is None else latency_ms:.1f}"
+    )
+    localized = (
+        summary.availability >= _LEAST_AVAILABILITY and false_rate is not None and false_rate <= _MOST_FALSE
+    )
+    return 0 if localized else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""A small map made by code, the gallery of it, and frames that look at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import pytest
+import rasterio
+import torch
+from rasterio.transform import from_origin
+
+from lkpan_model.config import variant
+from lkpan_model.encoder import Encoder
+from lkpan_model.network import LKPAN
+from lkpan_ros.localization.camera import Attitude, Intrinsics
+from lkpan_ros.localization.gallery_build import build
+from lkpan_ros.localization.geodesy import LatLon, LocalFrame
+from lkpan_ros.localization.raster import open_map
+from lkpan_ros.localization.tile_grid import plan
+from lkpan_ros.localization.types import Frame
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from lkpan_ros.localization.gallery import Gallery
+
+MAP_M, MAP_GSD_M = 360.0, 0.6
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A square map about a datum: its pixels, and what a camera without faults sees of it."""
+
+    frame: LocalFrame
+    image: NDArray[np.uint8]
+
+    def photograph(
+        self, east_m: float, north_m: float, height_m: float, attitude: Attitude, camera: Intrinsics
+    ) -> NDArray[np.uint8]:
+        """The picture from a place, by the homography between the ground plane and the camera."""
+        camera_from_world = attitude.rotation().T
+        # Map pixel (column, row, 1) to metres relative to the camera, to the camera, to the picture.
+        metres = np.array(
+            [
+                [MAP_GSD_M, 0.0, -MAP_M / 2 + MAP_GSD_M / 2 - east_m],
+                [0.0, -MAP_GSD_M, MAP_M / 2 - MAP_GSD_M / 2 - north_m],
+                [0.0, 0.0, -height_m],
+            ]
+        )
+        homography = camera.matrix @ camera_from_world @ metres
+        size = (camera.width_px, camera.height_px)
+        return np.asarray(cv2.warpPerspective(self.image, homography, size, flags=cv2.INTER_LINEAR), np.uint8)
+
+    def look(
+        self, east_m: float, north_m: float, attitude: Attitude, stamp_s: float = 1.0, **known: Any
+    ) -> Frame:
+        """The frame whose optical axis meets the ground at a place, from 100 m."""
+        camera = Intrinsics.from_field_of_view(320, 240, 70.0)
+        axis = attitude.rotation()[:, 2]
+        offset = 100.0 * axis[:2] / -axis[2]
+        image = self.photograph(east_m - offset[0], north_m - offset[1], 100.0, attitude, camera)
+        facts = {"intrinsics": camera, "attitude": attitude, "height_m": 100.0, **known}
+        return Frame(stamp_s, image, **facts)
+
+
+@pytest.fixture(scope="session")
+def ground() -> Ground:
+    rng = np.random.default_rng(7)
+    size = round(MAP_M / MAP_GSD_M)
+    image = np.zeros((size, size, 3), np.float32)
+    for scale in (6, 20, 60):
+        noise = rng.uniform(0, 255, (scale, scale, 3)).astype(np.float32)
+        image += cv2.resize(noise, (size, size), interpolation=cv2.INTER_CUBIC) / 3
+    for _ in range(120):  # roofs
+        x, y = rng.integers(0, size, 2)
+        colour = rng.integers(0, 255, 3).tolist()
+        cv2.rectangle(
+            image,
+            (int(x), int(y)),
+            (int(x + rng.integers(10, 50)), int(y + rng.integers(10, 50))),
+            colour,
+            -1,
+        )
+    return Ground(LocalFrame(LatLon(47.0, 8.0)), image.clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="session")
+def map_file(ground: Ground, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("map") / "map.tif"
+    profile = {
+        "driver": "GTiff", "dtype": "uint8", "count": 3, "height": len(ground.image), "width": len(ground.image),
+        "crs": ground.frame.crs, "transform": from_origin(-MAP_M / 2, MAP_M / 2, MAP_GSD_M, MAP_GSD_M),
+    }  # fmt: skip
+    with rasterio.open(path, "w", **profile) as dataset:
+        dataset.write(np.moveaxis(ground.image, 2, 0))
+    return path
+
+
+@pytest.fixture(scope="session")
+def encoder() -> Encoder:
+    """Untrained, which is enough to recognise a picture of the very map."""
+    torch.manual_seed(0)
+    config = variant("lite")
+    return Encoder.from_network(LKPAN(config), config, precision="fp32")
+
+
+@pytest.fixture(scope="session")
+def gallery(map_file: Path, encoder: Encoder) -> Gallery:
+    source = open_map(map_file)
+    return build(source, encoder, plan(source, tile_size_m=90.0, stride_m=30.0))

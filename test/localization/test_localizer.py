@@ -1,0 +1,156 @@
+"""A frame in, a fix or a refusal out: over a map made by code, with an untrained encoder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from lkpan_ros.localization.camera import Attitude
+from lkpan_ros.localization.config import LocalizerConfig
+from lkpan_ros.localization.geodesy import LatLon, distance_m
+from lkpan_ros.localization.localizer import Localizer
+from lkpan_ros.localization.settings import with_values
+from lkpan_ros.localization.types import Fix, Prior, Reason, Reference, Rejection
+
+if TYPE_CHECKING:
+    from lkpan_model.encoder import Encoder
+    from lkpan_ros.localization.gallery import Gallery
+    from test.localization.conftest import Ground
+
+# Untrained descriptors are all alike; the small temperature makes their differences count.
+CONFIG = with_values(
+    LocalizerConfig(),
+    {"similarity.temperature": 0.0001, "similarity.none_of_these": 0.0, "gate.min_probability": 0.6},
+)
+NADIR = Attitude(tilt_deg=0.0, heading_deg=0.0)
+
+
+@pytest.fixture
+def localizer(gallery: Gallery, encoder: Encoder) -> Localizer:
+    return Localizer(gallery, encoder, CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("east_m", "north_m", "attitude"),
+    [(30.0, -60.0, NADIR), (-60.0, 60.0, Attitude(25.0, 0.0)), (0.0, 30.0, Attitude(20.0, 130.0))],
+)
+def test_a_frame_of_the_map_is_found_where_it_was_taken(
+    ground: Ground, localizer: Localizer, east_m: float, north_m: float, attitude: Attitude
+) -> None:
+    frame = ground.look(east_m, north_m, attitude)
+    fix = localizer.localize(frame)
+    assert isinstance(fix, Fix), fix
+    assert distance_m(fix.view, ground.frame.point(east_m, north_m)) < 25.0
+    offset = 100.0 * np.tan(np.radians(attitude.tilt_deg))
+    heading = np.radians(attitude.heading_deg or 0.0)
+    vehicle = ground.frame.point(east_m - offset * np.sin(heading), north_m - offset * np.cos(heading))
+    assert fix.reference is Reference.VEHICLE
+    assert distance_m(fix.position, vehicle) < 25.0
+    assert fix.stamp_s == frame.stamp_s
+    assert fix.probability >= CONFIG.gate.min_probability
+    assert np.linalg.eigvalsh(fix.covariance_m2).min() >= 30.0**2 / 12 - 1e-6
+    assert fix.timings.total_s > fix.timings.encode_s > 0.0
+
+
+def test_tilt_widens_the_vehicles_covariance_along_the_view(ground: Ground, localizer: Localizer) -> None:
+    fix = localizer.localize(ground.look(0.0, 0.0, Attitude(25.0, 0.0)))
+    assert isinstance(fix, Fix)
+    extra = fix.covariance_m2 - fix.view_covariance_m2
+    assert extra[1, 1] > extra[0, 0] > 0.0  # it looks north: tilt and height move the foot along north
+
+
+@pytest.mark.parametrize("quarter", range(4))
+def test_without_heading_the_frame_is_turned_until_it_fits(
+    ground: Ground, localizer: Localizer, quarter: int
+) -> None:
+    frame = ground.look(-30.0, 0.0, Attitude(0.0, 90.0 * quarter))
+    fix = localizer.localize(replace(frame, attitude=Attitude(0.0, None)))
+    assert isinstance(fix, Fix), fix
+    assert distance_m(fix.view, ground.frame.point(-30.0, 0.0)) < 25.0
+
+
+def test_without_height_the_fix_is_the_views_and_its_covariance_wide(
+    ground: Ground, gallery: Gallery, localizer: Localizer
+) -> None:
+    # From 95 m the short side of this camera spans one tile, as the centred square assumes.
+    fix = localizer.localize(replace(ground.look(0.0, 0.0, NADIR), height_m=None))
+    assert isinstance(fix, Fix), fix
+    assert fix.reference is Reference.VIEW
+    assert fix.position == fix.view
+    assert fix.covariance_m2[0, 0] >= CONFIG.view.unknown_offset_m**2
+    assert fix.view_covariance_m2[0, 0] < gallery.tile_size_m**2
+
+
+def test_a_vehicle_that_cannot_be_placed_well_is_not_stated(
+    ground: Ground, gallery: Gallery, encoder: Encoder
+) -> None:
+    careless = with_values(CONFIG, {"view.tilt_sigma_deg": 20.0})
+    fix = Localizer(gallery, encoder, careless).localize(ground.look(0.0, 0.0, Attitude(25.0, 0.0)))
+    assert isinstance(fix, Fix), fix
+    assert fix.reference is Reference.VIEW
+
+
+def test_stamps_that_repeat_or_go_back_are_refused_until_reset(ground: Ground, localizer: Localizer) -> None:
+    frame = ground.look(0.0, 0.0, NADIR, stamp_s=10.0)
+    assert isinstance(localizer.localize(frame), Fix)
+    for stamp_s in (10.0, 9.0, float("nan")):
+        refused = localizer.localize(replace(frame, stamp_s=stamp_s))
+        assert isinstance(refused, Rejection)
+        assert refused.reason is Reason.STALE_FRAME
+    localizer.reset()
+    assert isinstance(localizer.localize(replace(frame, stamp_s=9.0)), Fix)
+
+
+def test_a_prior_restricts_the_search(ground: Ground, localizer: Localizer) -> None:
+    frame = ground.look(60.0, 60.0, NADIR)
+    near = replace(frame, prior=Prior(ground.frame.point(50.0, 50.0), 20.0))
+    assert isinstance(localizer.localize(near), Fix)
+    elsewhere = replace(frame, stamp_s=2.0, prior=Prior(LatLon(47.5, 8.0), 20.0))
+    refused = localizer.localize(elsewhere)
+    assert isinstance(refused, Rejection)
+    assert refused.reason is Reason.OUT_OF_MAP
+
+
+def test_ground_that_is_not_in_the_map_is_refused(ground: Ground, gallery: Gallery, encoder: Encoder) -> None:
+    """With the level of none-of-these just below what the map's own frames reach."""
+    known = ground.look(0.0, 0.0, NADIR)
+    fix = Localizer(gallery, encoder, CONFIG).localize(known)
+    assert isinstance(fix, Fix)
+    strict = with_values(CONFIG, {"similarity.none_of_these": float(fix.matches.similarity[0]) - 0.01})
+    localizer = Localizer(gallery, encoder, strict)
+    assert isinstance(localizer.localize(known), Fix)
+    stripes = np.zeros_like(known.image)
+    stripes[::16] = 255
+    refused = localizer.localize(replace(known, stamp_s=2.0, image=stripes))
+    assert isinstance(refused, Rejection)
+    assert refused.reason is Reason.LOW_SIMILARITY
+    assert "none of the gallery" in refused.detail
+
+
+def test_bad_frames_are_refused_with_their_reason(ground: Ground, localizer: Localizer) -> None:
+    frame = ground.look(0.0, 0.0, NADIR)
+    cases = {
+        Reason.BAD_IMAGE: replace(frame, image=np.zeros_like(frame.image)),
+        Reason.VIEW_INVALID: replace(frame, stamp_s=2.0, height_m=-1.0),
+    }
+    for reason, bad in cases.items():
+        refused = localizer.localize(bad)
+        assert isinstance(refused, Rejection)
+        assert refused.reason is reason
+        assert refused.detail
+
+
+def test_settings_and_gallery_change_between_frames(
+    ground: Ground, gallery: Gallery, localizer: Localizer
+) -> None:
+    frame = ground.look(0.0, 0.0, NADIR)
+    assert isinstance(localizer.localize(frame), Fix)
+    localizer.configure(with_values(CONFIG, {"gate.min_probability": 1.0}))
+    refused = localizer.localize(replace(frame, stamp_s=2.0))
+    assert isinstance(refused, Rejection)
+    assert refused.reason is Reason.AMBIGUOUS
+    localizer.replace_gallery(gallery)
+    assert localizer.gallery is gallery

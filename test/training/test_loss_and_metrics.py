@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from training.loss import SymmetricInfoNCE
+from training.metrics import recall_at
+
+
+def _by_hand(drone: np.ndarray, satellite: np.ndarray, smoothing: float) -> float:
+    logits = drone @ satellite.T / 0.07
+    total = 0.0
+    for matrix in (logits, logits.T):
+        for i, row in enumerate(matrix):
+            log_probability = row - np.log(np.exp(row).sum())
+            target = np.full(len(row), smoothing / len(row))
+            target[i] += 1 - smoothing
+            total -= float((target * log_probability).sum()) / len(matrix)
+    return total / 2
+
+
+@pytest.fixture
+def descriptors() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    one, two = (torch.nn.functional.normalize(torch.randn(5, 8, generator=generator)) for _ in range(2))
+    return one, two
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_loss_is_the_formula(descriptors: tuple[torch.Tensor, torch.Tensor], smoothing: float) -> None:
+    drone, satellite = descriptors
+    expected = _by_hand(drone.double().numpy(), satellite.double().numpy(), smoothing)
+    assert SymmetricInfoNCE(smoothing)(drone, satellite).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_loss_does_not_care_which_view_comes_first(descriptors: tuple[torch.Tensor, torch.Tensor]) -> None:
+    loss = SymmetricInfoNCE()
+    assert loss(*descriptors).item() == pytest.approx(loss(*descriptors[::-1]).item(), rel=1e-6)
+
+
+def test_temperature_learns_and_stays_bounded(descriptors: tuple[torch.Tensor, torch.Tensor]) -> None:
+    loss = SymmetricInfoNCE(0.0)
+    value = loss(*descriptors)
+    value.backward()
+    assert loss.log_scale.grad is not None
+    assert loss.log_scale.grad.item() != 0
+    with torch.no_grad():
+        loss.log_scale.fill_(50.0)
+    assert torch.isfinite(loss(*descriptors))
+
+
+def test_recall_by_hand() -> None:
+    similarity = np.array([[0.9, 0.5, 0.1], [0.2, 0.8, 0.3], [0.7, 0.6, 0.1]], np.float32)
+    positive = np.eye(3, dtype=np.bool_)
+    assert recall_at(similarity, positive, (1, 2, 3, 10)) == pytest.approx({1: 2 / 3, 2: 2 / 3, 3: 1, 10: 1})
+
+
+def test_a_query_without_a_match_is_a_miss() -> None:
+    positive = np.array([[True, False], [False, False]])
+    assert recall_at(np.ones((2, 2), np.float32), positive, (1, 2)) == {1: 0.5, 2: 0.5}
+
+
+def test_recall_refuses_shapes_that_differ() -> None:
+    with pytest.raises(ValueError, match=r"\(2, 3\)"):
+        recall_at(np.ones((2, 3), np.float32), np.ones((2, 2), np.bool_))
