@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import cv2
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -242,6 +241,6 @@ def compress(images: Tensor, chosen: Tensor, random: Randomness) -> Tensor:
             images[index].permute(1, 2, 0).round().to(torch.uint8).numpy()[:, :, ::-1]
         )  # OpenCV takes BGR
         encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, int(quality[index])])[1]
-        decoded = np.ascontiguousarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR)[:, :, ::-1])
+        decoded = cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)  # type: ignore[arg-type]
         output[index] = torch.from_numpy(decoded).permute(2, 0, 1)
     return output

@@ -32,16 +32,17 @@ class DataError(ModelError):
 
 
 class Source(Protocol):
-    """Places that can be shown from both views.
+    """Places that can be shown from both views; a place is an index below `places`."""
 
-    Attributes:
-        config: Where it comes from and how its views are posed.
-        places: Number of places; a place is an index below it.
-        same_canvas: Both views are cut from one image, so that the true geometry between them is known.
-    """
+    @property
+    def config(self) -> SourceConfig:
+        """Where it comes from and how its views are posed."""
+        ...
 
-    config: SourceConfig
-    same_canvas: bool
+    @property
+    def same_canvas(self) -> bool:
+        """Whether both views are cut from one image, so that the true geometry between them is known."""
+        ...
 
     @property
     def places(self) -> int:

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from lkpan_model import checkpoint
 from lkpan_model.config import variant
-from lkpan_model.errors import CheckpointError, ModelError
+from lkpan_model.errors import CheckpointError, ConfigError, ModelError
 from lkpan_model.network import LKPAN
 from lkpan_model.preprocess import normalise
 from training import config as train_config
@@ -118,7 +118,7 @@ def load_sources(config: TrainConfig, root: Path, size: int) -> tuple[list[Sourc
         if source.holdout:
             held_out.append(load_source(source, root, size, held_out=True))
     if not training:
-        raise train_config.ConfigError(f"none of the sources exists under {root}: check --data")
+        raise ConfigError(f"none of the sources exists under {root}: check --data")
     return training, held_out
 
 

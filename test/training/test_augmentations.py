@@ -86,7 +86,7 @@ def test_what_lies_outside_is_marked_as_not_seen() -> None:
 def test_a_tilt_and_its_inverse_give_the_ground_back() -> None:
     random = Randomness(torch.Generator().manual_seed(0), 6)
     camera_tilt = tilt(torch.full((6,), 0.2), random)
-    images = augmentations.F.avg_pool2d(
+    images = torch.nn.functional.avg_pool2d(
         _canvases().float(), 7, 1, 3
     )  # smooth, so that resampling loses little
     camera = warp(images, camera_tilt, 96)
@@ -100,11 +100,12 @@ def test_quarter_turns_can_be_switched_off() -> None:
     still = SourceConfig("pairs", "x", quarter_turns=False)
     images = torch.zeros(40, 3, 48, 48, dtype=torch.uint8)
     images[:, :, :16] = 255  # a bright top
-    arguments = {"same_canvas": False, "canvas_factor": 1.0}
     tops = []
     for source in (still, PAIRS):
         generator = torch.Generator().manual_seed(0)
-        _, satellite = augment_pair(images, images, source, 32, generator, **arguments)
+        _, satellite = augment_pair(
+            images, images, source, 32, generator, same_canvas=False, canvas_factor=1.0
+        )
         tops.append(
             (satellite[:, :, :8].mean((1, 2, 3)) > satellite[:, :, 24:].mean((1, 2, 3))).float().mean()
         )

@@ -13,6 +13,8 @@ from training.datasets import DataError, OverheadSource, PairSource, is_held_out
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 
 def _pairs(root: Path, *, held_out: bool = False, **settings: object) -> PairSource:
     config = SourceConfig("pairs", "pairs", **settings)  # type: ignore[arg-type]
@@ -35,7 +37,7 @@ def test_pairs_give_both_views_of_the_place_asked_for(tmp_path: Path) -> None:
         assert (drone[row].float() - satellite[row].float()).abs().mean() < 15
 
 
-def _shrunk(seeds: range) -> list[np.ndarray]:
+def _shrunk(seeds: range) -> list[NDArray[np.uint8]]:
     return [
         scene(s, 48).reshape(48, 48, 3)[::3, ::3].repeat(2, 0).repeat(2, 1).transpose(2, 0, 1) for s in seeds
     ]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +9,11 @@ import torch
 from training.loss import SymmetricInfoNCE
 from training.metrics import recall_at
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-def _by_hand(drone: np.ndarray, satellite: np.ndarray, smoothing: float) -> float:
+
+def _by_hand(drone: NDArray[np.float64], satellite: NDArray[np.float64], smoothing: float) -> float:
     logits = drone @ satellite.T / 0.07
     total = 0.0
     for matrix in (logits, logits.T):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lkpan_model import checkpoint
-from lkpan_model.errors import CheckpointError, ConfigError
+from lkpan_model.errors import CheckpointError, ConfigError, ModelError
 from lkpan_model.network import LKPAN
 from test.training.conftest import SMALL
 from test.training.make import scene, write, write_pairs
@@ -74,11 +74,11 @@ def test_ctrl_c_leaves_a_checkpoint_and_resuming_equals_a_run_never_cut(
 
 
 def test_training_lowers_the_loss(settings: TrainConfig, tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    config = replace(settings, epochs=4, steps_per_epoch=4, ema_decay=0.5)
+    easy = replace(PAIRS, holdout=())
+    config = replace(settings, epochs=2, steps_per_epoch=12, learning_rate=3e-3, sources=(easy,))
     trainer.train(config, tmp_path)
     losses = [line["loss"] for line in _log(tmp_path / "run")]
-    assert losses[-1] < losses[0] - 0.05  # type: ignore[operator]
+    assert losses[1] < losses[0] - 0.3  # type: ignore[operator]
 
 
 def test_resume_without_or_with_a_broken_checkpoint(settings: TrainConfig, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_absent_optional_source_is_told_and_left_out(
 
 def test_absent_source_that_is_not_optional_is_an_error(settings: TrainConfig, tmp_path: Path) -> None:
     config = replace(settings, sources=(SourceConfig("pairs", "nowhere"),))
-    with pytest.raises(trainer.ModelError, match="nowhere"):
+    with pytest.raises(ModelError, match="nowhere"):
         trainer.load_sources(config, tmp_path, 64)
 
 
@@ -120,7 +120,7 @@ def test_float32_backward_gives_the_gradients_of_plain_convolution() -> None:
             output = network(images)
         (output * target).sum().backward()
         gradients.append(torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None]))
-    assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.9999
+    assert torch.nn.functional.cosine_similarity(gradients[0], gradients[1], dim=0) > 0.9999
 
 
 def test_config_file_and_overrides(tmp_path: Path) -> None:
