@@ -83,15 +83,19 @@ def build(
             positions += [tile.center_m for tile in whole]
         progress(len(batch))
     if not positions:
-        raise MapError(
-            f"{source.name}: none of {len(grid.lefts) * len(grid.tops)} tiles of {grid.tile_size_m:g} m has "
-            f"{MIN_VALID_SHARE:.0%} of the map in it; give a map with less nodata or a smaller --tile-size-m"
-        )
+        raise _nothing_left(source, grid)
     return Gallery(
         _info(source, encoder, grid),
         np.concatenate(descriptors),
         np.array(positions, np.float64),
         writer.finish(),
+    )
+
+
+def _nothing_left(source: MapSource, grid: TileGrid) -> MapError:
+    return MapError(
+        f"{source.name}: none of {len(grid.lefts) * len(grid.tops)} tiles of {grid.tile_size_m:g} m has "
+        f"{MIN_VALID_SHARE:.0%} of the map in it; give a map with less nodata or a smaller --tile-size-m"
     )
 
 

@@ -45,7 +45,7 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
     Raises:
         ImageError: It is truncated, no picture or has more than `MAX_PIXELS`.
     """
-    width, height = _size_in_header(data, name)
+    width, height = _checked_header(data, name)
     if width * height > MAX_PIXELS:
         raise ImageError(
             f"{name}: {width}x{height} is more than {MAX_PIXELS} pixels; send it at a smaller size"
@@ -59,9 +59,15 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 
-def _size_in_header(data: bytes, name: str) -> tuple[int, int]:
+def _checked_header(data: bytes, name: str) -> tuple[int, int]:
+    """Width and height in pixels."""
+    stream = io.BytesIO(data)
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
+        with Image.open(stream, formats=_FORMATS) as picture:
+            # Pillow has read up to the pixels, in whose bytes FF D9 is the end and nothing else. Old versions of
+            # OpenCV make up what a truncated JPEG lacks.
+            if picture.format == "JPEG" and data.find(b"\xff\xd9", stream.tell()) < 0:
+                raise ImageError(f"{name}: is truncated, the JPEG has no end ({len(data)} bytes)")
             return picture.size
     except UnidentifiedImageError as error:
         raise ImageError(

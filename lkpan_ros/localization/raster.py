@@ -234,18 +234,13 @@ def _warped(
         under: 2 x N points of the sheet's CRS, spread over the result.
         shape: Height and width of the result.
     """
-    pixels = _apply(~sheet.transform, under)
-    pixels = pixels[:, np.isfinite(pixels).all(axis=0)]
-    if pixels.size == 0:
+    part = _part_under(sheet, under)
+    if part is None:
         return None
-    low = np.maximum(np.floor(pixels.min(axis=1)) - _MARGIN_PX, 0).astype(int)
-    high = np.minimum(np.ceil(pixels.max(axis=1)) + _MARGIN_PX, (sheet.width, sheet.height)).astype(int)
-    width, height = (int(v) for v in high - low)
-    if width <= 0 or height <= 0:
-        return None
+    left, top, width, height = part
     gsd_m = place.a
     shrink = max(1, int(gsd_m / math.sqrt(pixel_m[0] * pixel_m[1])))
-    rgba = sheet.read(int(low[0]), int(low[1]), width, height, shrink)
+    rgba = sheet.read(left, top, width, height, shrink)
     if not rgba[3].any():
         return None
     shrunk = (width / rgba.shape[2], height / rgba.shape[1])
@@ -253,9 +248,7 @@ def _warped(
     reproject(
         rgba,
         result,
-        src_transform=sheet.transform
-        * Affine.translation(float(low[0]), float(low[1]))
-        * Affine.scale(*shrunk),
+        src_transform=sheet.transform * Affine.translation(left, top) * Affine.scale(*shrunk),
         src_crs=sheet.crs,
         src_alpha=4,
         dst_transform=place,
@@ -268,3 +261,15 @@ def _warped(
         YSCALE=min(1.0, pixel_m[1] * shrunk[1] / gsd_m),
     )
     return result
+
+
+def _part_under(sheet: Sheet, under: NDArray[np.float64]) -> tuple[int, int, int, int] | None:
+    """Left, top, width and height of the pixels about 2 x N points of a sheet's CRS; None where there are none."""
+    pixels = _apply(~sheet.transform, under)
+    pixels = pixels[:, np.isfinite(pixels).all(axis=0)]
+    if pixels.size == 0:
+        return None
+    left, top = (int(v) for v in np.maximum(np.floor(pixels.min(axis=1)) - _MARGIN_PX, 0))
+    size = (sheet.width, sheet.height)
+    right, bottom = (int(v) for v in np.minimum(np.ceil(pixels.max(axis=1)) + _MARGIN_PX, size))
+    return (left, top, right - left, bottom - top) if right > left and bottom > top else None

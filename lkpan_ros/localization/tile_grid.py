@@ -59,16 +59,7 @@ def plan(source: MapSource, tile_size_m: float, stride_m: float, gsd_m: float | 
         ConfigError: A number is not positive, or the tiles would have too few or too many pixels.
         MapError: The map is smaller than a tile, or there would be millions of tiles.
     """
-    for name, value in (("tile_size_m", tile_size_m), ("stride_m", stride_m), ("gsd_m", gsd_m)):
-        if value is not None and not 0 < value < math.inf:
-            raise ConfigError(f"{name} = {value}: give a positive number of metres")
-    wanted_m = gsd_m or max(source.gsd_m, tile_size_m / DEFAULT_TILE_PX)
-    tile_px = round(tile_size_m / wanted_m)
-    if not _TILE_PX_RANGE[0] <= tile_px <= _TILE_PX_RANGE[1]:
-        raise ConfigError(
-            f"tiles of {tile_size_m:g} m at {wanted_m:g} m a pixel have {tile_px} pixels a side; choose tile size and "
-            f"GSD so that it is {_TILE_PX_RANGE[0]} to {_TILE_PX_RANGE[1]} (the map's own GSD is {source.gsd_m:.3g} m)"
-        )
+    tile_px = _tile_px(source, tile_size_m, stride_m, gsd_m)
     exact_m = tile_size_m / tile_px
     bounds = source.local_bounds(LocalFrame(source.center))
     width_m, height_m = bounds.east - bounds.west, bounds.north - bounds.south
@@ -77,7 +68,7 @@ def plan(source: MapSource, tile_size_m: float, stride_m: float, gsd_m: float | 
             f"{source.name}: the map is {width_m:.1f} x {height_m:.1f} m, smaller than one tile of {tile_size_m:g} m; "
             "give a larger map or a smaller --tile-size-m"
         )
-    width_px, height_px = math.floor(width_m / exact_m + 1e-6), math.floor(height_m / exact_m + 1e-6)
+    width_px, height_px = math.floor(width_m / exact_m + 0.01), math.floor(height_m / exact_m + 0.01)
     _check_count(source, width_m, height_m, tile_size_m, stride_m)
     pixels = PixelGrid(
         west_m=bounds.west + (width_m - width_px * exact_m) / 2,
@@ -89,6 +80,21 @@ def plan(source: MapSource, tile_size_m: float, stride_m: float, gsd_m: float | 
     stride_px = stride_m / exact_m
     lefts, tops = _spread(width_px - tile_px, stride_px), _spread(height_px - tile_px, stride_px)
     return TileGrid(pixels, tile_size_m, stride_m, tile_px, lefts, tops)
+
+
+def _tile_px(source: MapSource, tile_size_m: float, stride_m: float, gsd_m: float | None) -> int:
+    """Side of a tile, pixels."""
+    for name, value in (("tile_size_m", tile_size_m), ("stride_m", stride_m), ("gsd_m", gsd_m)):
+        if value is not None and not 0 < value < math.inf:
+            raise ConfigError(f"{name} = {value}: give a positive number of metres")
+    wanted_m = gsd_m or max(source.gsd_m, tile_size_m / DEFAULT_TILE_PX)
+    tile_px = round(tile_size_m / wanted_m)
+    if not _TILE_PX_RANGE[0] <= tile_px <= _TILE_PX_RANGE[1]:
+        raise ConfigError(
+            f"tiles of {tile_size_m:g} m at {wanted_m:g} m a pixel have {tile_px} pixels a side; choose tile size and "
+            f"GSD so that it is {_TILE_PX_RANGE[0]} to {_TILE_PX_RANGE[1]} (the map's own GSD is {source.gsd_m:.3g} m)"
+        )
+    return tile_px
 
 
 def _check_count(

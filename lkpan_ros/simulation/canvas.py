@@ -52,12 +52,16 @@ class Box:
     def points(self, u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float64]:
         """(..., 2) canvas position of points given along the box's own axes, metres from its centre."""
         c, s = math.cos(self.angle), math.sin(self.angle)
-        return np.stack([self.x + u * c - v * s, self.y + u * s + v * c], axis=-1)
+        result = np.empty((*np.broadcast_shapes(u.shape, v.shape), 2))
+        result[..., 0] = self.x + u * c - v * s
+        result[..., 1] = self.y + u * s + v * c
+        return result
 
     def part(self, u: float, v: float, half_u: float, half_v: float) -> Box:
         """A box with the same turn whose centre lies at (u, v) of this one."""
-        x, y = self.points(np.array(u), np.array(v))
-        return Box(float(x), float(y), half_u, half_v, self.angle)
+        c, s = math.cos(self.angle), math.sin(self.angle)
+        x, y = float(self.x + u * c - v * s), float(self.y + u * s + v * c)
+        return Box(x, y, half_u, half_v, self.angle)
 
     def across(self, u: float, v: float, half_u: float, half_v: float) -> Box:
         """The same, a quarter turn further."""

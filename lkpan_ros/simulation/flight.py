@@ -79,7 +79,9 @@ class SimulatedFrame:
         view: True ground point in the middle of the picture (where the optical axis meets the flat ground), or None
             where that is beyond the ground's raster.
         attitude: Of the camera, as the sensors see it.
-        body: The same of a camera that looks straight down from the vehicle.
+        body: The same of a camera that looks straight down from the vehicle; nearly level, its tilt may point
+            anywhere, so its heading is not the vehicle's.
+        heading_deg: Of the vehicle, as the sensors see it, 0..360 clockwise from north.
         height_m: Above the ground, as the sensors see it.
     """
 
@@ -90,6 +92,7 @@ class SimulatedFrame:
     view: LatLon | None
     attitude: Attitude
     body: Attitude
+    heading_deg: float
     height_m: float
 
 
@@ -172,6 +175,7 @@ class Flight(Sequence[SimulatedFrame]):
             view=frame.point(*centre) if centre is not None and seen else None,
             attitude=sensed.camera(self.settings.tilt_deg),
             body=sensed.camera(0.0),
+            heading_deg=sensed.heading_deg % 360.0,
             height_m=pose.height_m * (1.0 + errors["scale"].mean) + errors["height"].at(time_s),
         )
 

@@ -15,7 +15,7 @@ from lkpan_ros.simulation.camera import Faults, SimulatedCamera
 from lkpan_ros.simulation.flight import Flight, FlightSettings
 from lkpan_ros.simulation.geotiff import write_geotiff
 from lkpan_ros.simulation.ground import Ground
-from lkpan_ros.simulation.world import World, make_world
+from lkpan_ros.simulation.world import World, make_world, world_size_px
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +64,11 @@ class Scenario:
     camera: SimulatedCamera = field(default_factory=camera)
     map_appearance: Appearance = MAP_APPEARANCE
     flight_appearance: Appearance = FLIGHT_APPEARANCE
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"seed = {self.seed}: give 0 or more")
+        world_size_px(self.size_m, self.gsd_m)
 
     @cached_property
     def world(self) -> World:

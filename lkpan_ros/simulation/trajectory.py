@@ -37,7 +37,7 @@ class Loop:
     ) -> Loop:
         """Some loop within a rectangle, given by its centre (east, north) and half sides."""
         quarter = int(rng.integers(4)) * math.pi / 2
-        return cls(centre_m, half_m, quarter + float(rng.uniform(-0.3, 0.3)), float(rng.random()))
+        return cls(centre_m, half_m, quarter + float(rng.uniform(-0.1, 0.1)), float(rng.random()))
 
     def at(self, distance_m: float) -> tuple[float, float, float]:
         """East, north and heading (degrees clockwise from north) after a distance along the loop."""

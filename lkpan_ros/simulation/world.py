@@ -138,13 +138,7 @@ def make_world(seed: int, size_m: float = 1500.0, gsd_m: float = 0.3) -> World:
     Raises:
         ValueError: The size or the resolution makes no world.
     """
-    if not (math.isfinite(size_m) and math.isfinite(gsd_m) and gsd_m > 0.0 and 100.0 <= size_m <= 6000.0):
-        raise ValueError(
-            f"a world of {size_m} m at {gsd_m} m per pixel: give 100..6000 m and a positive pixel"
-        )
-    size_px = round(size_m / gsd_m)
-    if size_px > 12_000:
-        raise ValueError(f"a world of {size_px} pixels a side does not fit in memory: give a larger gsd_m")
+    size_px = world_size_px(size_m, gsd_m)
     rng = np.random.default_rng([seed, 0x1F])
     canvas = Canvas(size_px, gsd_m)
     painter = Painter(canvas, rng)
@@ -166,6 +160,22 @@ def make_world(seed: int, size_m: float = 1500.0, gsd_m: float = 0.3) -> World:
     return World(
         LocalFrame(DATUM), size_px * gsd_m, gsd_m, canvas.height, canvas.material, canvas.tint, noise, patches, slots, seed
     )  # fmt: skip
+
+
+def world_size_px(size_m: float, gsd_m: float) -> int:
+    """Side of a world in pixels.
+
+    Raises:
+        ValueError: The size or the resolution makes no world.
+    """
+    if not (math.isfinite(size_m) and math.isfinite(gsd_m) and gsd_m > 0.0 and 100.0 <= size_m <= 6000.0):
+        raise ValueError(
+            f"a world of {size_m} m at {gsd_m} m per pixel: give 100..6000 m and a positive pixel"
+        )
+    size_px = round(size_m / gsd_m)
+    if size_px > 12_000:
+        raise ValueError(f"a world of {size_px} pixels a side does not fit in memory: give a larger gsd_m")
+    return size_px
 
 
 def _lay_ground(canvas: Canvas, plan: Plan) -> None:

@@ -67,14 +67,13 @@ def _row(name: str, frame: SimulatedFrame) -> list[str]:
         if frame.view is None
         else (f"{frame.view.lat_deg:.9f}", f"{frame.view.lon_deg:.9f}", "1")
     )
-    heading = "" if frame.body.heading_deg is None else f"{frame.body.heading_deg:.3f}"
     return [
         name,
         f"{frame.stamp_s:.6f}",
         f"{frame.vehicle.lat_deg:.9f}",
         f"{frame.vehicle.lon_deg:.9f}",
         f"{frame.height_m:.3f}",
-        heading,
+        f"{frame.heading_deg:.3f}",
         *view,
     ]
 
@@ -138,8 +137,6 @@ def _simulate(options: argparse.Namespace) -> None:
 
 
 def _scenario(options: argparse.Namespace) -> Scenario:
-    if options.seed < 0:
-        raise ConfigError(f"--seed {options.seed}: give 0 or more")
     try:
         return Scenario(
             seed=options.seed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -126,7 +127,11 @@ def test_an_error_is_one_line_and_status_2(
 def start(folder: Path, output: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "lkpan_ros.tools.build_gallery"]
     options = arguments(folder, output, stride_m="20", batch_size="2")
-    return subprocess.Popen([*command, *options], cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
+    # One thread: several that wait for one another on a busy machine take minutes.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [*command, *options], cwd=REPOSITORY, env=environment, stderr=subprocess.PIPE, text=True
+    )
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:

@@ -30,6 +30,7 @@ def settings(tmp_path: Path, _small_variant: None) -> TrainConfig:
     overhead = SourceConfig("overhead", "maps/*.png", footprint_m=(60, 100), share=0.5)
     return TrainConfig(
         init="random", variant="small-lite", run_dir=str(tmp_path / "run"), epochs=2, steps_per_epoch=2, batch_size=6,
+        threads=1,
         precision="fp32", sources=(PAIRS, overhead),
     )  # fmt: skip
 
