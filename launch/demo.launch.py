@@ -36,7 +36,7 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             DeclareLaunchArgument("output", default_value=str(Path.home() / ".ros" / "lkpan_demo")),
-            DeclareLaunchArgument("seconds", default_value="60.0", description="length of the flight"),
+            DeclareLaunchArgument("seconds", default_value="150.0", description="length of the flight"),
             SetEnvironmentVariable("FASTDDS_DEFAULT_PROFILES_FILE", profile),
             RegisterEventHandler(OnProcessExit(target_action=build, on_exit=[monitor, localizer, camera])),
             RegisterEventHandler(OnProcessExit(target_action=monitor, on_exit=[EmitEvent(event=Shutdown())])),

@@ -36,6 +36,10 @@ class Retrieval:
     similarity: NDArray[np.float32]
     distance_m: NDArray[np.float64]
 
+    def best(self, candidates: int) -> Retrieval:
+        """The first so many of them, which is what the decision sees."""
+        return Retrieval(self.similarity[:candidates], self.distance_m[:candidates])
+
     def without_truth(self, tile_size_m: float) -> Retrieval:
         """The same frame as if the ground it shows were not in the gallery."""
         foreign = self.distance_m > tile_size_m
@@ -43,18 +47,20 @@ class Retrieval:
 
 
 def fit_similarity(
-    retrievals: Sequence[Retrieval], radius_m: float, tile_size_m: float
+    retrievals: Sequence[Retrieval], candidates: int, radius_m: float, tile_size_m: float
 ) -> tuple[SimilaritySettings, float]:
     """The most likely settings, by a grid that is refined three times, and their mean negative log-likelihood.
 
     Args:
-        retrievals: Of frames with truth, all in the gallery.
+        retrievals: Of frames with truth, all in the gallery, with some more candidates than the decision sees.
+        candidates: That the decision sees.
         radius_m: Tiles within it of the true view are right.
         tile_size_m: Tiles within it of the true view are taken away for the second look.
     """
-    samples = [*retrievals, *(r.without_truth(tile_size_m) for r in retrievals)]
+    looks = [*retrievals, *(r.without_truth(tile_size_m) for r in retrievals)]
+    samples = [look.best(candidates) for look in looks]
     best, loss = SimilaritySettings(), np.inf
-    temperatures, levels = np.geomspace(0.003, 0.3, 16), np.linspace(-0.2, 1.0, 25)
+    temperatures, levels = np.geomspace(0.003, 0.3, 16), np.linspace(0.0, 0.6, 25)
     for _ in range(3):
         for temperature, level in product(temperatures, levels):
             settings = SimilaritySettings(float(temperature), float(level))

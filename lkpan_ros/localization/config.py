@@ -85,12 +85,14 @@ class SearchSettings:
 class SimilaritySettings:
     """From similarities to probabilities."""
 
-    temperature: float = setting(0.03, "similarity difference that changes the odds by e", low=1e-4, high=1.0)
+    temperature: float = setting(
+        0.035, "similarity difference that changes the odds by e", low=1e-5, high=1.0
+    )
     none_of_these: float = setting(
-        0.5,
-        "similarity of a tile that is as likely as the view being none of the gallery",
+        0.242,
+        "how far above the candidates' mean a similarity must be to be as likely as a view of none of the gallery",
         low=-1.0,
-        high=1.0,
+        high=2.0,
     )
 
 
@@ -100,7 +102,7 @@ class GateSettings:
 
     radius_m: float = setting(30.0, "the position is meant to be right within this distance, metres", low=1.0)
     min_probability: float = setting(
-        0.9, "smallest probability of being right within the radius", low=0.0, high=1.0
+        0.75, "smallest probability of being right within the radius", low=0.0, high=1.0
     )
 
 

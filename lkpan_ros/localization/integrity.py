@@ -1,8 +1,11 @@
 """From the tiles that look alike to a position that may be stated, or to the reason why none may.
 
 Each candidate tile has the likelihood exp(similarity / temperature); a view of something that is not in the gallery
-has that of a tile whose similarity is `none_of_these`. The mass within `gate.radius_m` of a tile is the probability
-that the view lies there.
+has that of a tile whose similarity is `none_of_these` above the candidates' mean. How similar the best foreign tiles
+of a map are depends on the map and the day, so their level is taken from the frame itself: on simulated and real
+flights this tells right from wrong better than any fixed level (and among few candidates it is reserved, since
+the right ones lift the mean). The mass within `gate.radius_m` of a tile is the
+probability that the view lies there.
 """
 
 from __future__ import annotations
@@ -44,7 +47,7 @@ def probabilities(
     similarity: NDArray[np.float32], settings: SimilaritySettings
 ) -> tuple[NDArray[np.float64], float]:
     """Of each match, (K,) float64, and of none of them."""
-    levels = np.append(similarity.astype(np.float64), settings.none_of_these)
+    levels = np.append(similarity.astype(np.float64), similarity.mean() + settings.none_of_these)
     weights = np.exp((levels - levels.max()) / settings.temperature)
     weights /= weights.sum()
     return weights[:-1], float(weights[-1])
@@ -60,7 +63,10 @@ def most_probable_place(
     mass = near @ probability
     best = int(mass.argmax())
     members = near[best]
-    weights = probability[members] / probability[members].sum()
+    levels = matches.similarity[members].astype(np.float64)
+    # Not from the probabilities, which may all be zero beside that of none of them.
+    weights = np.exp((levels - levels.max()) / settings.temperature)
+    weights /= weights.sum()
     mean = weights @ matches.position_m[members]
     spread = matches.position_m[members] - mean
     covariance = (weights[:, None] * spread).T @ spread + np.eye(2) * stride_m**2 / 12.0

@@ -168,7 +168,7 @@ class Summary:
             view is known and in the gallery.
         recall_at_5: One of the best five.
         recall_at_10: One of the best ten.
-        latency_p50_ms: Median time from a frame to its outcome.
+        latency_p50_ms: Median time from a frame to its outcome, of the frames that went all the way to the decision.
     """
 
     frames: int
@@ -206,7 +206,10 @@ def summarize(outcomes: Sequence[FrameOutcome]) -> Summary:
         recall_at_5=recalls[1],
         recall_at_10=recalls[2],
         latency_p50_ms=_percentile(
-            np.array([o.latency_ms for o in outcomes if o.latency_ms is not None], np.float64), 50
+            np.array(
+                [o.latency_ms for o in outcomes if o.decide_ms and o.latency_ms is not None], np.float64
+            ),
+            50,
         ),
     )
 

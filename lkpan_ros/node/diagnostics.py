@@ -10,13 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
-from rclpy.qos import ReliabilityPolicy
 
 from lkpan_ros.localization.types import Fix
 
 if TYPE_CHECKING:
-    from rclpy.node import Node
-
     from lkpan_ros.localization.types import Frame, Rejection
     from lkpan_ros.node.parameters import DiagnosticsSettings
 
@@ -102,26 +99,6 @@ class Statistics:
         return values
 
 
-def describe_silence(node: Node, topic: str, asked: ReliabilityPolicy) -> str:
-    """Who publishes on a topic and whether this node can hear it."""
-    publishers = node.get_publishers_info_by_topic(topic)
-    if not publishers:
-        return f"on {topic}: there is no publisher; check the remapping of `image`"
-    offers = {info.qos_profile.reliability for info in publishers}
-    names = ", ".join(sorted({_reliability_name(offer) for offer in offers}))
-    text = (
-        f"on {topic}: {len(publishers)} publisher(s), offering {names}, asked for {_reliability_name(asked)}"
-    )
-    if asked == ReliabilityPolicy.RELIABLE and ReliabilityPolicy.RELIABLE not in offers:
-        return f"{text}: these do not match, set image.reliability to best_effort"
-    if asked == ReliabilityPolicy.BEST_EFFORT:
-        return (
-            f"{text}: if the camera runs, large pictures may be lost on the way: use the Fast DDS profile "
-            "config/fastdds.xml on both sides, image.reliability reliable, or image.transport compressed"
-        )
-    return f"{text}: the camera does not send"
-
-
 def status(name: str, level: bytes, message: str, values: dict[str, str]) -> DiagnosticStatus:
     """A status message with its values in order."""
     return DiagnosticStatus(
@@ -147,10 +124,6 @@ def _known(frame: Frame | None) -> str:
     }
     unknown = [name for name, value in facts.items() if value is None]
     return f"unknown: {', '.join(unknown)}" if unknown else "all known"
-
-
-def _reliability_name(policy: ReliabilityPolicy) -> str:
-    return policy.name.lower().replace("_", " ")
 
 
 def _median_ms(seconds: list[float]) -> str:

@@ -1,8 +1,8 @@
 """sensor_msgs/Image and CompressedImage to RGB arrays, and back.
 
 Every number of a message is checked against its data before it is believed, and rows may be padded. OpenCV converts
-the colours. cv_bridge is not used: its builds skew rows whose padding is no whole number of pixels, fail under
-NumPy 2 or know few encodings.
+the colours. An encoding that is not in the table here is left to cv_bridge, without padding and when it first comes:
+builds of cv_bridge skew padded rows, or fail under NumPy 2.
 """
 
 from __future__ import annotations
@@ -64,24 +64,53 @@ def to_rgb(message: Image | CompressedImage) -> NDArray[np.uint8]:
     """The picture of a message, H x W x 3 uint8 RGB, contiguous; it may be a read-only view of the message's data.
 
     Raises:
-        Refusal: BAD_IMAGE. The size is zero or too large, the step or the data too short, the encoding unknown,
-            or a compressed picture damaged.
+        Refusal: BAD_IMAGE. The size is zero or too large, the step or the data too short, the encoding unknown to
+            cv_bridge too, or a compressed picture damaged.
     """
     if isinstance(message, CompressedImage):
         return _from_compressed(message)
-    encoding = _encoding(message)
+    _check_size(message)
+    encoding = _ENCODINGS.get(message.encoding)
+    if encoding is None:
+        return by_cv_bridge(message)
     pixels = np.ascontiguousarray(_pixels(message, encoding))
     return pixels if encoding.conversion is None else _converted(message, pixels, encoding.conversion)
+
+
+def by_cv_bridge(message: Image) -> NDArray[np.uint8]:
+    """The picture of a raw message as cv_bridge understands it, H x W x 3 uint8 RGB.
+
+    Raises:
+        Refusal: BAD_IMAGE. cv_bridge is not installed or refuses, or the step or the data are too short.
+    """
+    remedy = f"send one of {', '.join(_ENCODINGS)}"
+    try:
+        from cv_bridge import CvBridge  # noqa: PLC0415 - few need it, and it may be missing
+    except Exception as error:
+        raise _bad(
+            message, f"unknown encoding, and cv_bridge cannot be asked ({_named(error)}); {remedy}"
+        ) from error
+    bridge = CvBridge()
+    try:
+        kind, channels = bridge.encoding_to_dtype_with_channels(message.encoding)
+        rows = _rows(message, message.width * channels * np.dtype(kind).itemsize)
+        image = np.asarray(bridge.imgmsg_to_cv2(_unpadded(message, rows), desired_encoding="rgb8"))
+    except Refusal:
+        raise
+    except Exception as error:
+        raise _bad(
+            message, f"unknown encoding, and cv_bridge refuses it ({_named(error)}); {remedy}"
+        ) from error
+    if image.dtype != np.uint8 or image.shape != (message.height, message.width, 3):
+        raise _bad(message, f"cv_bridge made {image.dtype} of shape {image.shape} of it; {remedy}")
+    return np.ascontiguousarray(image)
 
 
 def to_image_message(image: NDArray[np.uint8]) -> Image:
     """An rgb8 message (header left empty) of an H x W x 3 uint8 picture."""
     height, width = image.shape[:2]
     message = Image(height=height, width=width, encoding="rgb8", is_bigendian=0, step=3 * width)
-    # Setting the field from an array is instant; from bytes or an ndarray it takes 0.2 s at 720p.
-    data = array("B")
-    data.frombytes(np.ascontiguousarray(image).data.cast("B"))
-    message.data = data
+    _fill(message, image)
     return message
 
 
@@ -106,19 +135,23 @@ def _from_compressed(message: CompressedImage) -> NDArray[np.uint8]:
         raise Refusal(Reason.BAD_IMAGE, str(error)) from error
 
 
-def _encoding(message: Image) -> _Encoding:
+def _check_size(message: Image) -> None:
     if message.width < 1 or message.height < 1:
         raise _bad(message, "the size is zero")
     if message.width * message.height > MAX_PIXELS:
         raise _bad(message, f"that is more than {MAX_PIXELS} pixels; send it at a smaller size")
-    if message.encoding not in _ENCODINGS:
-        raise _bad(message, f"unknown encoding; send one of {', '.join(_ENCODINGS)}")
-    return _ENCODINGS[message.encoding]
 
 
 def _pixels(message: Image, encoding: _Encoding) -> NDArray[np.uint8]:
-    """The numbers of a message without the rows' padding, H x W x channels uint8; a view of it where possible."""
-    row_bytes = message.width * encoding.channels * encoding.number_bytes
+    """The numbers of a message, H x W x channels uint8; a view of it where possible."""
+    rows = _rows(message, message.width * encoding.channels * encoding.number_bytes)
+    if encoding.number_bytes == 2:
+        rows = rows[:, (0 if message.is_bigendian else 1) :: 2]  # the upper byte of each number
+    return rows.reshape(message.height, message.width, encoding.channels)
+
+
+def _rows(message: Image, row_bytes: int) -> NDArray[np.uint8]:
+    """The bytes of a message without the rows' padding, H x row_bytes uint8, a view of it."""
     if message.step < row_bytes:
         raise _bad(message, f"a row needs {row_bytes} bytes")
     # The last row may come without its padding.
@@ -126,12 +159,28 @@ def _pixels(message: Image, encoding: _Encoding) -> NDArray[np.uint8]:
     data = np.frombuffer(message.data, np.uint8)
     if data.size < needed:
         raise _bad(message, f"{needed} bytes are needed, the message is truncated")
-    rows = np.lib.stride_tricks.as_strided(
+    return np.lib.stride_tricks.as_strided(
         data, shape=(message.height, row_bytes), strides=(message.step, 1), writeable=False
     )
-    if encoding.number_bytes == 2:
-        rows = rows[:, (0 if message.is_bigendian else 1) :: 2]  # the upper byte of each number
-    return rows.reshape(message.height, message.width, encoding.channels)
+
+
+def _unpadded(message: Image, rows: NDArray[np.uint8]) -> Image:
+    plain = Image(
+        height=message.height,
+        width=message.width,
+        encoding=message.encoding,
+        is_bigendian=message.is_bigendian,
+        step=rows.shape[1],
+    )
+    _fill(plain, rows)
+    return plain
+
+
+def _fill(message: Image, values: NDArray[np.uint8]) -> None:
+    """Setting the field from an array is instant; from bytes or an ndarray it takes 0.2 s at 720p."""
+    data = array("B")
+    data.frombytes(np.ascontiguousarray(values).data.cast("B"))
+    message.data = data
 
 
 def _converted(message: Image, pixels: NDArray[np.uint8], conversion: int) -> NDArray[np.uint8]:
@@ -148,3 +197,7 @@ def _bad(message: Image, what: str) -> Refusal:
         f"{message.width}x{message.height} {message.encoding or 'no encoding'}, step {message.step}, "
         f"{len(message.data)} bytes: {what}",
     )
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -5,6 +5,7 @@ PyTorch is imported here, when the node is configured: without it the node lives
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ def load_localizer(config: LocalizerConfig) -> tuple[Localizer, Encoder]:
         LkpanError, ModelError: A file is missing, damaged or does not fit the other, the device is not there, or a
             library is not installed.
     """
+    # Threads of torch that wait in a loop starve the camera and the autopilot of the other core. Read at the import.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         from lkpan_model.encoder import Encoder  # noqa: PLC0415
         from lkpan_ros.localization.localizer import Localizer  # noqa: PLC0415

@@ -13,16 +13,14 @@ from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.task import Future
-from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import Trigger
 
 from lkpan_model.errors import ModelError
 from lkpan_ros.errors import LkpanError
 from lkpan_ros.localization.types import Reason, Refusal, Rejection
-from lkpan_ros.node.diagnostics import Statistics, describe_silence, status
+from lkpan_ros.node.camera_topic import describe_silence, subscribe
+from lkpan_ros.node.diagnostics import Statistics, status
 from lkpan_ros.node.loading import load_gallery, load_localizer
 from lkpan_ros.node.messages import to_seconds
 from lkpan_ros.node.parameters import LiveSettings, warn_of_unknown
@@ -35,15 +33,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rclpy.lifecycle import LifecycleState
+    from sensor_msgs.msg import CompressedImage, Image
 
     from lkpan_model.encoder import Encoder
     from lkpan_ros.localization.localizer import Localizer
     from lkpan_ros.localization.types import Fix, Frame
 
-_RELIABILITY = {
-    "best_effort": ReliabilityPolicy.BEST_EFFORT,
-    "reliable": ReliabilityPolicy.RELIABLE,
-}
 _DONE, _FAILED = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -130,7 +125,8 @@ class LocalizerNode(LifecycleNode):
         self._statistics.restart()
         self._loaded.publishers.outline(self._loaded.localizer.gallery, self._settings.node.fix)
         worker: NewestWorker[Arrival] = NewestWorker(self._work, "localizer")
-        self._running = Running(Sensors(self, self._settings.node), worker, self._subscribe_to_images())
+        images = subscribe(self, self._settings.node.image, self._on_image)
+        self._running = Running(Sensors(self, self._settings.node), worker, images)
         return done
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -174,26 +170,6 @@ class LocalizerNode(LifecycleNode):
         self._settings.freeze(fixed=False)
 
     # From a picture to a fix
-
-    def _subscribe_to_images(self) -> Any:
-        settings = self._settings.node.image
-        compressed = settings.transport == "compressed"
-        return self.create_subscription(
-            CompressedImage if compressed else Image,
-            self._image_topic(),
-            self._on_image,
-            QoSProfile(
-                depth=settings.depth,
-                history=HistoryPolicy.KEEP_LAST,
-                reliability=_RELIABILITY[settings.reliability],
-            ),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
-
-    def _image_topic(self) -> str:
-        """Remapped first, so that the compressed topic is found beside the raw one, as image_transport has it."""
-        topic = str(self.resolve_topic_name("image"))
-        return f"{topic}/compressed" if self._settings.node.image.transport == "compressed" else topic
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         if self._running is not None:
@@ -267,8 +243,7 @@ class LocalizerNode(LifecycleNode):
     def _publish_diagnostics(self) -> None:
         level, message, values = DiagnosticStatus.OK, "inactive", {}
         if self._running is not None:
-            topic, asked = self._image_topic(), _RELIABILITY[self._settings.node.image.reliability]
-            silence = describe_silence(self, topic, asked)
+            silence = describe_silence(self, self._settings.node.image)
             level, message = self._statistics.verdict(self._settings.node.diagnostics, silence)
             values = self._statistics.values()
         elif self._loaded is None:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 # Variances that say "unknown" where a message has no other way to: (1 km)^2 and (a full turn)^2.
 UNKNOWN_M2 = 1e6
 UNKNOWN_RAD2 = (2.0 * math.pi) ** 2
-# A yaw whose standard deviation is above 45 degrees points nowhere.
-_USELESS_YAW_RAD2 = (math.pi / 4.0) ** 2
+# An angle whose standard deviation is above 45 degrees is not known.
+_USELESS_RAD2 = (math.pi / 4.0) ** 2
 _DISTORTION_TERMS = {"": 0, "plumb_bob": 5, "rational_polynomial": 8}
 
 
@@ -113,8 +113,8 @@ def to_rotation(orientation: Quaternion) -> NDArray[np.float64]:
 def to_attitude(imu: Imu | None, camera: CameraSettings) -> Attitude | None:
     """How the camera is turned, from the vehicle's orientation and the way it is mounted; None where unknown.
 
-    orientation_covariance[0] of -1 says that there is no orientation (sensor_msgs/Imu); a yaw variance above
-    (45 degrees)^2 that there is no heading.
+    orientation_covariance[0] of -1 says that there is no orientation (sensor_msgs/Imu); a variance above
+    (45 degrees)^2 that the heading, or roll and pitch, are unknown. Only a gimbal makes up for roll and pitch.
 
     Raises:
         Refusal: VIEW_INVALID. The orientation is none.
@@ -122,7 +122,10 @@ def to_attitude(imu: Imu | None, camera: CameraSettings) -> Attitude | None:
     if imu is None or imu.orientation_covariance[0] == -1.0:
         return Attitude(camera.tilt_deg, None) if camera.stabilized else None
     world_from_body = to_rotation(imu.orientation)
-    heading_known = not imu.orientation_covariance[8] > _USELESS_YAW_RAD2
+    variances = imu.orientation_covariance[[0, 4, 8]]
+    level_known, heading_known = max(variances[:2]) <= _USELESS_RAD2, bool(variances[2] <= _USELESS_RAD2)
+    if not camera.stabilized and not level_known:
+        return None
     if not camera.stabilized:
         return Attitude.on_body(world_from_body, camera.tilt_deg, heading_known=heading_known)
     forward = world_from_body[:, 0]

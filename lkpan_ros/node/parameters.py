@@ -136,9 +136,9 @@ def declare(node: Node, config: C) -> C:
         The configuration with what was given at the start.
 
     Raises:
-        rclpy.exceptions.InvalidParameterTypeException: A value given at the start has another type.
-        rclpy.exceptions.InvalidParameterValueException: It is out of range; the message says which range.
-        ConfigError: It is none of the choices.
+        rclpy.exceptions.InvalidParameterValueException: A value given at the start is out of range; the message
+            says which.
+        ConfigError: It is of another type, or none of the choices.
     """
     values: dict[str, Any] = {
         entry.name: node.declare_parameter(entry.name, entry.default, _descriptor(entry)).value
@@ -219,8 +219,12 @@ def _descriptor(entry: Setting) -> ParameterDescriptor:
         notes.append(f"one of {', '.join(entry.choices)}")
     if entry.fixed:
         notes.append("read when the node is configured")
+    # Typed by `Setting.check`, which takes 30 for 30.0 and names the parameter that it refuses; rclpy does neither.
     descriptor = ParameterDescriptor(
-        name=entry.name, description=entry.doc, additional_constraints="; ".join(notes)
+        name=entry.name,
+        description=entry.doc,
+        additional_constraints="; ".join(notes),
+        dynamic_typing=True,
     )
     if entry.low is None and entry.high is None:
         return descriptor

@@ -13,6 +13,7 @@ from lkpan_ros.errors import LkpanError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import FrameType
 
     from rclpy.node import Node
     from rclpy.task import Future
@@ -40,14 +41,12 @@ def run(make_node: Callable[[], Runnable], args: Sequence[str] | None = None) ->
     Returns:
         The exit status: what the node finished with, 0 for Ctrl-C and SIGTERM, 1 where it could not be made.
     """
-    try:
-        rclpy.init(args=list(args) if args is not None else None)
-    except KeyboardInterrupt:
-        return 0
+    ctrl_c = _CtrlC()
     node: Runnable | None = None
     try:
+        rclpy.init(args=list(args) if args is not None else None)
         node = make_node()
-        return _spin(node)
+        return _spin(node, ctrl_c)
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
     except (LkpanError, ParameterException, InvalidParameterValueException) as error:
@@ -62,11 +61,28 @@ def run(make_node: Callable[[], Runnable], args: Sequence[str] | None = None) ->
         rclpy.try_shutdown(uninstall_handlers=False)
 
 
-def _spin(node: Runnable) -> int:
+class _CtrlC:
+    """What Python makes of a Ctrl-C; rclpy's own handler ends the spinning either way.
+
+    Once the node spins it must make nothing of it: an exception in the middle of the conversion of a message comes
+    out of rclpy as a RuntimeError. Set before rclpy installs its handler, which calls this one.
+    """
+
+    def __init__(self) -> None:
+        self.interrupts = True
+        signal.signal(signal.SIGINT, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.interrupts:
+            signal.default_int_handler(number, frame)
+
+
+def _spin(node: Runnable, ctrl_c: _CtrlC) -> int:
     executor = SingleThreadedExecutor()
     executor.add_node(cast("Node", node))
     try:
         node.start()
+        ctrl_c.interrupts = False
         executor.spin_until_future_complete(node.finished)
         return int(node.finished.result() or 0) if node.finished.done() else 0
     finally:

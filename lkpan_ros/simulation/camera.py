@@ -171,8 +171,9 @@ class SimulatedCamera:
         clear = np.exp(-distance / np.float32(ground.appearance.visibility_m))[..., None]
         image = image * clear + _HAZE * (1.0 - clear)
         image[_outside(ground, hits)] = self.no_data
-        up = np.clip(rays[..., 2:] * 1.6, 0.0, 1.0)
-        image = np.where(seen[..., None], image, _HAZE + (_ZENITH - _HAZE) * up)
+        if not seen.all():
+            up = np.clip(rays[..., 2:] * 1.6, 0.0, 1.0)
+            image = np.where(seen[..., None], image, _HAZE + (_ZENITH - _HAZE) * up)
         return self.faults.apply(np.clip(image, 0.0, 255.0).astype(np.uint8), seed)
 
     @cached_property

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
     from lkpan_ros.localization.geodesy import LocalFrame
 
+_FORMAT = {
+    "driver": "GTiff", "dtype": "uint8", "photometric": "RGB", "interleave": "pixel", "tiled": True,
+    "blockxsize": 256, "blockysize": 256, "compress": "deflate", "zlevel": 1, "predictor": 2, "num_threads": 2,
+}  # fmt: skip
+
 
 def write_geotiff(
     path: Path, image: NDArray[np.uint8], frame: LocalFrame, west_m: float, north_m: float, gsd_m: float
@@ -36,12 +41,8 @@ def write_geotiff(
         MapError: It cannot be written.
     """
     rows, columns, bands = image.shape
-    profile = {
-        "driver": "GTiff", "width": columns, "height": rows, "count": bands, "dtype": "uint8", "crs": frame.crs,
-        "transform": from_origin(west_m, north_m, gsd_m, gsd_m), "photometric": "RGB", "tiled": True,
-        "blockxsize": 256, "blockysize": 256, "compress": "deflate", "zlevel": 1, "predictor": 2,
-        "interleave": "pixel", "num_threads": 2,
-    }  # fmt: skip
+    place = {"width": columns, "height": rows, "count": bands, "crs": frame.crs,
+             "transform": from_origin(west_m, north_m, gsd_m, gsd_m)}  # fmt: skip
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tif")
@@ -50,7 +51,7 @@ def write_geotiff(
         raise MapError(f"{path}: cannot be written ({error.strerror}); give another folder") from error
     partial = Path(name)
     try:
-        with rasterio.open(partial, "w", **profile) as sheet:
+        with rasterio.open(partial, "w", **_FORMAT, **place) as sheet:
             sheet.write(image.transpose(2, 0, 1))
         with partial.open("rb+") as file:
             os.fsync(file.fileno())

@@ -78,7 +78,9 @@ def _calibrate(options: argparse.Namespace) -> int:
     _write(options.output, retrievals)
     for path in options.also:
         retrievals += _read(path)
-    settings, loss = fit_similarity(retrievals, config.gate.radius_m, gallery.tile_size_m)
+    settings, loss = fit_similarity(
+        retrievals, config.search.candidates, config.gate.radius_m, gallery.tile_size_m
+    )
     print(
         f"frames={len(retrievals)} similarity.temperature={settings.temperature:.4f} "
         f"similarity.none_of_these={settings.none_of_these:.4f} negative_log_likelihood={loss:.4f}"

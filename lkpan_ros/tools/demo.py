@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--output", type=Path, default=Path("demo_output"), help="folder (default demo_output)"
     )
-    parser.add_argument("--seconds", type=float, default=60.0, help="length of the flight (default 60)")
+    parser.add_argument("--seconds", type=float, default=150.0, help="length of the flight (default 150)")
     parser.add_argument("--gallery-only", action="store_true", help="make the gallery, do not fly")
     return run(lambda: _demo(parser.parse_args(arguments)))
 

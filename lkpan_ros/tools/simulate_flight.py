@@ -33,6 +33,15 @@ if TYPE_CHECKING:
 COLUMNS = (
     "file", "stamp_s", "lat", "lon", "height_above_takeoff_m", "heading_deg", "view_lat", "view_lon", "view_checked",
 )  # fmt: skip
+_HELP = {
+    "seconds": "duration",
+    "rate_hz": "pictures per second",
+    "speed_mps": "over ground, m/s",
+    "height_m": "above ground on average, metres",
+    "tilt_deg": "of the camera from straight down, degrees",
+    "wind": "strength of the gusts: 0 none, 1 a breeze",
+    "sensor_error": "0: sensors say the truth, 1: those of an ordinary drone",
+}
 _JPEG_QUALITY = 92
 
 
@@ -96,7 +105,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=WORLD_SEED, help=f"of the world and of the flight (default {WORLD_SEED})")
     for entry in fields(FlightSettings):
         option = "--" + entry.name.replace("_", "-")
-        add(option, type=float, default=entry.default, help=f"default {entry.default:g}; see FlightSettings")
+        add(
+            option, type=float, default=entry.default, help=f"{_HELP[entry.name]} (default {entry.default:g})"
+        )
     add("--size-m", type=float, default=Scenario.size_m, help="side of the world (default 1500)")
     add("--season", choices=[s.name.lower() for s in Season], default=FLIGHT_APPEARANCE.season.name.lower(),
         help="of the flight; the map's is summer (default autumn)")  # fmt: skip

@@ -27,6 +27,7 @@ from lkpan_ros.simulation.appearance import MAP_APPEARANCE, Appearance
 from lkpan_ros.simulation.camera import CameraPose, Faults, SimulatedCamera
 from lkpan_ros.simulation.ground import Ground
 from lkpan_ros.simulation.world import make_world
+from lkpan_ros.tools.cli import run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -182,8 +183,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if min(options.places, options.worlds, options.views) < 1 or options.seed < 0 or options.tile_px < 16:
         parser.error("places, worlds and views must be 1 or more, seed 0 or more, tile-px 16 or more")
-    try:
-        simulate_pairs(
+    return run(
+        lambda: simulate_pairs(
             options.output,
             options.places,
             options.seed,
@@ -191,10 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.views,
             options.tile_px,
         )
-    except LkpanError as error:
-        print(f"simulate_pairs: {error}", file=sys.stderr)
-        return 1
-    return 0
+    )
 
 
 if __name__ == "__main__":

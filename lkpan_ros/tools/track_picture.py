@@ -51,7 +51,7 @@ def draw_track(path: Path, gallery: Gallery, outcomes: Sequence[FrameOutcome], t
     axes.plot(*views.T, color=_TRUE_VIEW, linewidth=1.0, linestyle=":", zorder=3)
     _draw_fixes(axes, outcomes, stated, truth, views)
     refused = np.array([not o.fix for o in outcomes], bool)
-    axes.plot(*truth[refused].T, "x", color=_REFUSED, markersize=6, markeredgewidth=1.6, zorder=5)
+    axes.plot(*truth[refused].T, "x", color=_REFUSED, markersize=4, markeredgewidth=1.0, zorder=5)
     axes.legend(handles=_legend(outcomes), loc="upper left", fontsize=9)
     axes.set(xlabel="east of the gallery's datum (m)", ylabel="north (m)", title=title, aspect="equal")
     partial = path.with_name(path.name + ".partial")
@@ -111,10 +111,10 @@ def _legend(outcomes: Sequence[FrameOutcome]) -> list[Line2D]:
     for reference, colour in _COLOURS.items():
         count = sum(o.fix and o.reference == reference for o in outcomes)
         if count:
-            label = f"{count} fixes of the {reference}, 95 % ellipse, line to the truth"
+            label = f"fixes of the {reference}: {count}, 95 % ellipse, line to the truth"
             entries.append(Line2D([], [], color=colour, marker=".", label=label))
     entries.append(
-        Line2D([], [], color=_REFUSED, marker="x", linestyle="", label=f"{refused} refused frames")
+        Line2D([], [], color=_REFUSED, marker="x", linestyle="", label=f"refused frames: {refused}")
     )
     return entries
 

@@ -12,6 +12,13 @@ from lkpan_ros.localization.types import Matches
 SETTINGS = SimilaritySettings(temperature=0.05, none_of_these=0.3)
 
 
+FAR = [(3000.0 + 300.0 * n, 0.0) for n in range(40)]  # tiles that are there but not alike
+
+
+def among_others(similarity: list[float], position_m: list[tuple[float, float]]) -> Matches:
+    return matches([*similarity, *([0.1] * len(FAR))], [*position_m, *FAR])
+
+
 def matches(similarity: list[float], position_m: list[tuple[float, float]]) -> Matches:
     order = np.argsort(similarity)[::-1]
     count = len(similarity)
@@ -24,28 +31,32 @@ def matches(similarity: list[float], position_m: list[tuple[float, float]]) -> M
 
 
 def test_one_clear_place_is_sure() -> None:
-    place = most_probable_place(matches([0.9, 0.4, 0.4], [(0, 0), (300, 0), (0, 300)]), SETTINGS, 30.0, 30.0)
+    place = most_probable_place(
+        among_others([0.9, 0.4, 0.4], [(0, 0), (300, 0), (0, 300)]), SETTINGS, 30.0, 30.0
+    )
     assert place.mass > 0.99
     assert np.allclose(place.position_m, [0, 0])
     assert np.allclose(place.covariance_m2, np.eye(2) * 75.0)
 
 
 def test_two_places_alike_share_the_mass() -> None:
-    place = most_probable_place(matches([0.8, 0.8], [(0, 0), (500, 0)]), SETTINGS, 30.0, 30.0)
+    place = most_probable_place(among_others([0.8, 0.8], [(0, 0), (500, 0)]), SETTINGS, 30.0, 30.0)
     assert place.mass == pytest.approx(0.5, abs=0.01)
     assert place.runner_up == pytest.approx(0.5, abs=0.01)
 
 
 def test_neighbouring_tiles_support_each_other_and_share_the_position() -> None:
-    place = most_probable_place(matches([0.8, 0.8, 0.8], [(0, 0), (30, 0), (600, 0)]), SETTINGS, 30.0, 30.0)
+    place = most_probable_place(
+        among_others([0.8, 0.8, 0.8], [(0, 0), (30, 0), (600, 0)]), SETTINGS, 30.0, 30.0
+    )
     assert np.allclose(place.position_m, [15, 0])
     assert place.mass == pytest.approx(2 / 3, abs=0.01)
     assert place.covariance_m2[0, 0] == pytest.approx(225 + 75)
 
 
 def test_nothing_alike_is_none_of_these() -> None:
-    place = most_probable_place(matches([0.0, -0.1], [(0, 0), (500, 0)]), SETTINGS, 30.0, 30.0)
-    assert place.none_of_these > 0.98
+    place = most_probable_place(among_others([0.12, 0.11], [(0, 0), (500, 0)]), SETTINGS, 30.0, 30.0)
+    assert place.none_of_these > 0.8
 
 
 @given(
@@ -70,3 +81,13 @@ def test_probability_within_a_circle_agrees_with_sampling(
     points = np.random.default_rng(0).standard_normal((20_000, 2)) @ np.linalg.cholesky(covariance).T
     sampled = float((np.linalg.norm(points, axis=1) <= radius).mean())
     assert probability_within(covariance, radius) == pytest.approx(sampled, abs=0.02)
+
+
+def test_what_a_similarity_is_worth_depends_on_the_other_candidates() -> None:
+    """The same best similarity is a find among poor candidates and nothing among equals."""
+    far = [(float(300 * n), 0.0) for n in range(1, 21)]
+    alone = most_probable_place(matches([0.7, *([0.2] * 20)], [(0, 0), *far]), SETTINGS, 30.0, 30.0)
+    crowded = most_probable_place(matches([0.7, *([0.65] * 20)], [(0, 0), *far]), SETTINGS, 30.0, 30.0)
+    assert alone.mass > 0.9
+    assert crowded.mass < 0.1
+    assert crowded.none_of_these > 0.5

@@ -21,12 +21,12 @@ def fix(east_m: float, north_m: float, *, reference: str = "vehicle", sigma_m: f
         1.0, True, reference=reference, probability=0.9,
         lat=point.lat_deg, lon=point.lon_deg, view_lat=point.lat_deg, view_lon=point.lon_deg,
         var_east_m2=sigma_m**2, cov_east_north_m2=0.0, var_north_m2=sigma_m**2,
-        true_lat=TRUTH.lat_deg, true_lon=TRUTH.lon_deg, rank=1, latency_ms=20.0,
+        true_lat=TRUTH.lat_deg, true_lon=TRUTH.lon_deg, rank=1, decide_ms=1.0, latency_ms=20.0,
     )  # fmt: skip
 
 
 REFUSED = FrameOutcome(
-    2.0, False, "ambiguous", "several", true_lat=47.0, true_lon=8.0, rank=7, latency_ms=40.0
+    2.0, False, "ambiguous", "several", true_lat=47.0, true_lon=8.0, rank=7, decide_ms=1.0, latency_ms=40.0
 )
 
 
@@ -38,6 +38,10 @@ def test_figures_of_a_flight() -> None:
     assert summary.nees == pytest.approx((25 + 400 + 1600) / 100 / 2 / 3, rel=1e-3)
     assert (summary.recall_at_1, summary.recall_at_5, summary.recall_at_10) == (0.75, 0.75, 1.0)
     assert summary.latency_p50_ms == 20.0
+    early = FrameOutcome(
+        3.0, False, "bad_image", decide_ms=0.0, latency_ms=0.1
+    )  # not timed: it was refused at once
+    assert summarize([fix(0, 0), early, early]).latency_p50_ms == 20.0
 
 
 def test_what_no_frame_knows_stays_unknown() -> None:
