@@ -22,14 +22,13 @@ setup(
     python_requires=">=3.10,<3.14",
     packages=[
         "lkpan_model",
-        "lkpan_model.weights",
         "lkpan_ros",
         "lkpan_ros.localization",
         "lkpan_ros.node",
         "lkpan_ros.simulation",
         "lkpan_ros.tools",
     ],
-    package_data={"lkpan_model.weights": ["*.safetensors", "*.md"]},
+    package_data={"lkpan_model": ["weights/*.safetensors", "weights/*.md"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),

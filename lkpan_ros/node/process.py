@@ -85,6 +85,11 @@ def _spin(node: Runnable, ctrl_c: _CtrlC) -> int:
         ctrl_c.interrupts = False
         executor.spin_until_future_complete(node.finished)
         return int(node.finished.result() or 0) if node.finished.done() else 0
+    except Exception:
+        # A signal shuts the context down at any moment; whatever rclpy then stumbles over is no error.
+        if rclpy.ok():
+            raise
+        return 0
     finally:
         executor.remove_node(cast("Node", node))
         executor.shutdown(timeout_sec=0.0)
