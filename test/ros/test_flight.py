@@ -227,7 +227,7 @@ def test_ctrl_c_in_mid_flight_ends_the_camera_with_0(graph: Graph, flight: Path)
 
 
 def test_the_monitor_writes_what_it_has_when_it_is_interrupted(
-    graph: Graph, flight: Path, tmp_path: Path
+    graph: Graph, localizer: LocalizerProcess, flight: Path, tmp_path: Path
 ) -> None:
     table = tmp_path / "frames.csv"
     monitor = graph.start("flight_monitor", {"monitor.output": table})
@@ -235,11 +235,10 @@ def test_the_monitor_writes_what_it_has_when_it_is_interrupted(
     topic = f"{graph.namespace}/truth/fix"
     graph.await_(lambda: graph.node.count_subscribers(topic), "the monitor", monitor)
     camera = graph.start("camera_node", parameters)
-    truth = graph.collect(NavSatFix, "truth/fix", LATCHED)
-    graph.await_(lambda: len(truth) > 8, "the truth of a looping flight", camera)
+    graph.await_(lambda: " Hz" in monitor.output, "a frame's line", localizer.process)
     monitor.interrupt()
     assert monitor.wait() == 0, monitor.output
     camera.interrupt()
     assert camera.wait() == 0, camera.output
     rows = list(csv.DictReader(table.open(encoding="utf-8")))
-    assert sum(bool(row["true_lat"]) for row in rows) > 1
+    assert any(row["true_lat"] for row in rows)
