@@ -115,7 +115,8 @@ class Localizer:
             raise Refusal(Reason.OUT_OF_MAP, "no tile of the gallery lies where the prior puts the view")
         place = most_probable_place(matches, self._config.similarity, gate.radius_m, gallery.stride_m)
         view_probability = place.mass * probability_within(place.covariance_m2, gate.radius_m)
-        if view_probability < gate.min_probability:
+        sure = view_probability >= gate.min_probability  # asked this way round, NaN is not sure
+        if not sure:
             return _rejection(frame.stamp_s, place, view_probability, matches, gate.min_probability)
         return self._fix(frame.stamp_s, view, place, view_probability, matches, gallery)
 
@@ -147,7 +148,8 @@ class Localizer:
         turn = quarter_turn(place.rotation)
         covariance = place.covariance_m2 + turn @ view.offset_covariance_m2 @ turn.T
         probability = place.mass * probability_within(covariance, gate.radius_m)
-        if probability < gate.min_probability:
+        sure = probability >= gate.min_probability
+        if not sure:
             return replace(fix, covariance_m2=_widened(covariance, float(np.linalg.norm(view.offset_m))))
         vehicle = place.position_m - turn @ view.offset_m
         return replace(

@@ -229,7 +229,8 @@ def _descriptor(entry: Setting) -> ParameterDescriptor:
     if entry.low is None and entry.high is None:
         return descriptor
     if type(entry.default) is int:
-        low, high = int(entry.low or -(2**31)), int(entry.high or 2**31 - 1)
+        low = -(2**31) if entry.low is None else int(entry.low)
+        high = 2**31 - 1 if entry.high is None else int(entry.high)
         descriptor.integer_range = [IntegerRange(from_value=low, to_value=high)]
     else:
         low_f = -sys.float_info.max if entry.low is None else float(entry.low)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -231,11 +232,17 @@ def test_the_monitor_writes_what_it_has_when_it_is_interrupted(
 ) -> None:
     table = tmp_path / "frames.csv"
     monitor = graph.start("flight_monitor", {"monitor.output": table})
-    parameters = {"source.type": "flight", "source.path": flight, "source.rate": 20.0, "source.loop": True}
+    parameters = {
+        "source.type": "flight",
+        "source.path": flight,
+        "source.rate": 20.0,
+        "source.loop": True,
+        "camera.focal_px": FOCAL_PX,
+    }
     topic = f"{graph.namespace}/truth/fix"
     graph.await_(lambda: graph.node.count_subscribers(topic), "the monitor", monitor)
     camera = graph.start("camera_node", parameters)
-    graph.await_(lambda: " Hz" in monitor.output, "a frame's line", localizer.process)
+    graph.await_(lambda: re.search(r"error +\d", monitor.output), "a fix beside its truth", localizer.process)
     monitor.interrupt()
     assert monitor.wait() == 0, monitor.output
     camera.interrupt()
