@@ -20,7 +20,6 @@ from lkpan_ros.errors import FlightError, GalleryError
 from lkpan_ros.localization.gallery import Gallery
 from lkpan_ros.localization.outcomes import read_outcomes, summarize
 from lkpan_ros.shared_files import fastdds_profile
-from lkpan_ros.simulation.geotiff import write_geotiff
 from lkpan_ros.simulation.scenario import Scenario
 from lkpan_ros.tools import build_gallery
 from lkpan_ros.tools.cli import run
@@ -73,9 +72,8 @@ def _gallery(scenario: Scenario, output: Path) -> Gallery:
     with contextlib.suppress(GalleryError):  # not there yet, or made with other weights
         return Gallery.load(path, identity)
     print("the built-in world is made and its map encoded (once)", flush=True)
-    map_path, world = output / "map.tif", scenario.world
-    image = world.texture(scenario.map_appearance)
-    write_geotiff(map_path, image, world.frame, world.west_m, world.north_m, world.gsd_m)
+    map_path = output / "map.tif"
+    scenario.write_map(map_path)
     command = ["--map", map_path, "--tile-size-m", TILE_SIZE_M, "--stride-m", STRIDE_M, "--output", path]
     if status := build_gallery.main([str(word) for word in command]):
         raise GalleryError(f"{path} could not be built (exit status {status}), see above")
