@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _RANGES = {
     "feature_channels": (1, 8192),
     "image_size": (32, 1024),
-    "heads": (1, 64),
-    "kernel_size": (1, 63),
+    "heads": (0, 64),
+    "kernel_size": (0, 63),
     "channel_reduction": (1, 64),
     "feature_stride": (32, 32),
 }
@@ -34,8 +34,9 @@ class EncoderConfig:
         backbone: The timm model whose last feature map (stride 32) is described.
         feature_channels: Channels of that feature map.
         image_size: Side of the square input, pixels; a multiple of 32.
-        heads: Spatial-aware heads; the descriptor is one block of feature_channels per head.
-        kernel_size: Side of the large depthwise kernel, cells; odd.
+        heads: Spatial-aware heads; the descriptor is one block of feature_channels per head. 0: the plain mean of
+            the cells instead, one block (for ablations).
+        kernel_size: Side of the large depthwise kernel, cells; odd. 0: no attention (for ablations).
         channel_reduction: The channel attention's bottleneck is feature_channels // channel_reduction wide.
         drop_path: Stochastic depth rate of the backbone, used in training only.
         feature_stride: Input pixels per cell.
@@ -70,8 +71,8 @@ class EncoderConfig:
             raise ConfigError(
                 f"image_size must be a multiple of {self.feature_stride}, got {self.image_size}"
             )
-        if self.kernel_size % 2 == 0:
-            raise ConfigError(f"kernel_size must be odd, got {self.kernel_size}")
+        if self.kernel_size and self.kernel_size % 2 == 0:
+            raise ConfigError(f"kernel_size must be odd (or 0 for no attention), got {self.kernel_size}")
         if self.channel_reduction > self.feature_channels:
             raise ConfigError(
                 f"channel_reduction {self.channel_reduction} exceeds feature_channels {self.feature_channels}"
@@ -92,7 +93,7 @@ class EncoderConfig:
     @property
     def descriptor_dim(self) -> int:
         """Length of the descriptor (8192 for `base`)."""
-        return self.heads * self.feature_channels
+        return max(1, self.heads) * self.feature_channels
 
     def to_dict(self) -> dict[str, Any]:
         """The config as plain JSON values."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lkpan_model.aggregation import SpatialAwareAggregation
+from lkpan_model.aggregation import AveragePooling, SpatialAwareAggregation
 from lkpan_model.attention import LargeKernelAttention
 from lkpan_model.backbone import Backbone
 from lkpan_model.errors import InputError
@@ -29,8 +29,8 @@ class LKPAN(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = Backbone(config)
-        self.attention = LargeKernelAttention(config)
-        self.aggregation = SpatialAwareAggregation(config)
+        self.attention = LargeKernelAttention(config) if config.kernel_size else nn.Identity()
+        self.aggregation = SpatialAwareAggregation(config) if config.heads else AveragePooling()
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images B x 3 x S x S to descriptors B x D float32, each of unit length.

@@ -53,7 +53,7 @@ def test_from_dict_is_strict() -> None:
         ("image_size", True),
         ("image_size", 128.0),
         ("kernel_size", 16),
-        ("heads", 0),
+        ("heads", -1),
         ("drop_path", 1.0),
         ("drop_path", float("nan")),
         ("drop_path", "0.1"),
