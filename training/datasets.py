@@ -1,4 +1,4 @@
-"""Sources of training pairs: folders `view/id/images`, and images from straight above."""
+"""Sources of training pairs: datasets of two views (`training.layouts`), and images from straight above."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Protocol
 import cv2
 import numpy as np
 
-from lkpan_model.errors import ModelError
 from lkpan_model.preprocess import to_batch
+from training.images import read_image, variants_through
+from training.layouts import DataError, find_training, read_view
+from training.offsets import describe_scaling
+from training.view_images import ViewImages
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -20,15 +23,19 @@ if TYPE_CHECKING:
 
     from training.config import SourceConfig
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
+__all__ = [
+    "DataError",
+    "OverheadSource",
+    "PairSource",
+    "Source",
+    "exists",
+    "is_held_out",
+    "load_source",
+    "read_image",
+]
+
+MEMORY_BYTES = 2 << 30  # of decoded squares that a source of pairs may keep; larger views are read when drawn
 VIEWS = ("drone", "satellite")
-CANVAS_FACTOR = (
-    1.6  # side of an overhead canvas over the side of the view: room to turn (sqrt 2) and to shift
-)
-
-
-class DataError(ModelError):
-    """A training source is missing, incomplete or unreadable."""
 
 
 class Source(Protocol):
@@ -56,11 +63,15 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class PairSource:
-    """A folder `drone/<id>/*` and `satellite/<id>/*`; a place is an id. All images stay decoded in memory."""
+    """A drone and a satellite view, `view/<id>/<image>` each; a place is an id.
+
+    Views that fit into MEMORY_BYTES stay decoded in memory, others are decoded when they are drawn; the pixels are
+    the same.
+    """
 
     config: SourceConfig
     ids: tuple[str, ...]
-    images: dict[str, tuple[tuple[NDArray[np.uint8], ...], ...]]  # view -> for each id its images, P x P x 3
+    views: Mapping[str, ViewImages]  # `drone` and `satellite`, places in the order of the ids
     same_canvas: bool = False
 
     @property
@@ -71,11 +82,15 @@ class PairSource:
     def draw(self, places: NDArray[np.int64], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """A random image of each view of each place."""
         drone, satellite = (
-            to_batch([images[rng.integers(len(images))] for images in (self.images[view][p] for p in places)],
-                     self.images[view][0][0].shape[0])
-            for view in VIEWS
-        )  # fmt: skip
+            view.batch([images[rng.integers(len(images))] for images in (view.paths[p] for p in places)])
+            for view in (self.views[name] for name in VIEWS)
+        )
         return drone, satellite
+
+    def first_images(self, view: str) -> Tensor:
+        """The first image of each place from one view: uint8 places x 3 x P x P."""
+        images = self.views[view]
+        return images.batch([paths[0] for paths in images.paths])
 
 
 @dataclass(frozen=True)
@@ -98,12 +113,12 @@ class OverheadSource:
         return len(self.cells)
 
     def draw(self, places: NDArray[np.int64], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """A square around a random point of each cell, CANVAS_FACTOR times a random footprint; the same twice."""
+        """A square around a random point of each cell, canvas_factor times a random footprint; the same twice."""
         crops = []
         for place in places:
             index, x, y, reach = self.cells[place]
             low, high = np.log(self.config.footprint_m)
-            side = CANVAS_FACTOR * float(np.exp(rng.uniform(low, high))) / self.gsd_m
+            side = self.config.canvas_factor * float(np.exp(rng.uniform(low, high))) / self.gsd_m
             jitter = rng.uniform(-reach, reach, 2)
             crops.append(self.crop(index, x + jitter[0], y + jitter[1], side))
         canvases = to_batch(crops, self.canvas_size)
@@ -129,7 +144,10 @@ def is_held_out(name: str, holdout: Sequence[str]) -> bool:
 
 
 def load_source(config: SourceConfig, root: Path, size: int, *, held_out: bool = False) -> Source:
-    """Read all images of a source into memory: those to train on, or those held out.
+    """Open a source: the places to train on, or those held out.
+
+    Images are decoded now, but for views of more than MEMORY_BYTES: a damaged image of those stops the run when it is
+    drawn, so run `python -m training.check_dataset` first.
 
     Args:
         config: The source.
@@ -150,21 +168,44 @@ def exists(config: SourceConfig, root: Path) -> bool:
 
 
 def _load_pairs(config: SourceConfig, root: Path, size: int, *, held_out: bool) -> PairSource:
-    folders = {view: root / config.path / view for view in VIEWS}
-    for folder in folders.values():
-        if not folder.is_dir():
-            raise DataError(f"{folder} is missing: a source of pairs needs the views drone and satellite")
-    names = {view: {f.name for f in folder.iterdir() if f.is_dir()} for view, folder in folders.items()}
+    folders = find_training(root / config.path)
+    views = {"drone": read_view(folders.drone), "satellite": read_view(folders.satellite)}
     for view, other in (VIEWS, VIEWS[::-1]):
-        if lonely := sorted(names[view] - names[other]):
+        if lonely := sorted(set(views[view].ids) - set(views[other].ids)):
             raise DataError(
-                f"{folders[view] / lonely[0]} has no partner in {folders[other]} ({len(lonely)} such)"
+                f"{views[view].folder / lonely[0]} has no partner in {views[other].folder} ({len(lonely)} such)"
             )
-    ids = tuple(sorted(n for n in names["drone"] if is_held_out(n, config.holdout) == held_out))
+    ids = tuple(name for name in views["drone"].ids if is_held_out(name, config.holdout) == held_out)
     if not ids:
         raise DataError(f"{root / config.path} holds no place {'held out' if held_out else 'to train on'}")
-    images = {view: tuple(_read_folder(folders[view] / name, size) for name in ids) for view in VIEWS}
-    return PairSource(config, ids, images)
+    through = {
+        "drone": variants_through(config.through, folders.drone),
+        "satellite": variants_through("", root),
+    }
+    squares = {
+        name: ViewImages(tuple(view.images[i] for i in ids), size, through[name])
+        for name, view in views.items()
+    }
+    if config.through:
+        _tell_scaling(squares["drone"])
+    return PairSource(config, ids, _keep_what_fits(squares))
+
+
+def _keep_what_fits(views: Mapping[str, ViewImages]) -> dict[str, ViewImages]:
+    """Decode the smaller view first, then the larger one if there is room for both."""
+    kept, left = {}, MEMORY_BYTES
+    for name, view in sorted(views.items(), key=lambda item: item[1].size_bytes):
+        fits = view.size_bytes <= left
+        kept[name] = view.keep() if fits else view
+        left -= view.size_bytes * fits
+    return kept
+
+
+def _tell_scaling(drone: ViewImages) -> None:
+    """Say once if offsets are scaled to images of another size than the published one."""
+    first = drone.paths[0][0]
+    if scaling := describe_scaling(read_image(first).shape[0]):
+        print(f"{first.parent.parent}: {scaling}")
 
 
 def _load_overhead(config: SourceConfig, root: Path, size: int, *, held_out: bool) -> OverheadSource:
@@ -173,15 +214,15 @@ def _load_overhead(config: SourceConfig, root: Path, size: int, *, held_out: boo
         raise DataError(f"{root / config.path} holds no image {'held out' if held_out else 'to train on'}")
     low, high = config.footprint_m
     gsd_m = max(config.gsd_m, low / size)  # finer than the smallest view shows is never seen
-    rasters = tuple(_shrink(_read_image(path), config.gsd_m / gsd_m) for path in paths)
+    rasters = tuple(_shrink(read_image(path), config.gsd_m / gsd_m) for path in paths)
     for path, raster in zip(paths, rasters, strict=True):
-        if CANVAS_FACTOR * low / gsd_m > min(raster.shape[:2]):
+        if config.canvas_factor * low / gsd_m > min(raster.shape[:2]):
             raise DataError(f"{path} is too small for a footprint of {low} m at {config.gsd_m} m/px")
     cells = tuple(
         cell for index, raster in enumerate(rasters) for cell in _cells(index, raster, high / gsd_m)
     )
     names = tuple(path.stem for path in paths)
-    return OverheadSource(config, names, rasters, gsd_m, cells, round(size * CANVAS_FACTOR))
+    return OverheadSource(config, names, rasters, gsd_m, cells, round(size * config.canvas_factor))
 
 
 def _cells(index: int, raster: NDArray[np.uint8], footprint: float) -> list[tuple[int, float, float, float]]:
@@ -194,20 +235,6 @@ def _cells(index: int, raster: NDArray[np.uint8], footprint: float) -> list[tupl
         for r in range(rows)
         for c in range(columns)
     ]
-
-
-def _read_folder(folder: Path, size: int) -> tuple[NDArray[np.uint8], ...]:
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-    if not paths:
-        raise DataError(f"{folder} holds no image ({', '.join(IMAGE_SUFFIXES)})")
-    return tuple(to_batch([_read_image(path)], size)[0].permute(1, 2, 0).numpy() for path in paths)
-
-
-def _read_image(path: Path) -> NDArray[np.uint8]:
-    pixels = cv2.imdecode(np.frombuffer(path.read_bytes() or b"\0", np.uint8), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise DataError(f"{path} cannot be read as an image")
-    return np.ascontiguousarray(pixels[:, :, ::-1]).astype(np.uint8, copy=False)  # OpenCV reads BGR
 
 
 def _shrink(image: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
