@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,6 +11,9 @@ from torch.nn import functional as F
 
 if TYPE_CHECKING:
     from lkpan_model.config import EncoderConfig
+
+_RING = 0.62  # fresh heads look at windows on a ring of this radius (half sides of the picture) ...
+_WINDOW = 0.3  # ... of this standard deviation
 
 
 class SpatialAwareAggregation(nn.Module):
@@ -21,7 +25,9 @@ class SpatialAwareAggregation(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         cells, hidden = config.cells, config.hidden_cells
-        self.heads = nn.ModuleList(_head(cells, hidden) for _ in range(config.heads))
+        self.heads = nn.ModuleList(
+            _head(cells, hidden, 2 * math.pi * index / config.heads) for index in range(config.heads)
+        )
 
     def forward(self, features: Tensor) -> Tensor:
         """B x C x H x W to B x (heads * C), laid out head by head, not normalised."""
@@ -66,20 +72,33 @@ def resize_head(head: nn.Sequential, cells: int) -> nn.Sequential:
         )  # new x new, of the old head's rank at most
         bias = spread.T @ (expand.weight @ squeeze.bias + expand.bias)
         resized = _head(cells, max(1, cells // 2))
+        new_squeeze, new_expand = (layer for layer in resized if isinstance(layer, nn.Linear))
         left, strength, right = torch.linalg.svd(whole)
         rank = min(len(strength), max(1, cells // 2), squeeze.out_features)
         root = strength[:rank].sqrt()
-        resized[0].weight[:rank] = root[:, None] * right[:rank]
-        resized[0].bias.zero_()
-        resized[1].weight.zero_()
-        resized[1].weight[:, :rank] = left[:, :rank] * root
-        resized[1].bias.copy_(bias)
+        new_squeeze.weight[:rank] = root[:, None] * right[:rank]
+        new_squeeze.bias.zero_()
+        new_expand.weight.zero_()
+        new_expand.weight[:, :rank] = left[:, :rank] * root
+        new_expand.bias.copy_(bias)
     return resized
 
 
-def _head(cells: int, hidden: int) -> nn.Sequential:
-    """A fresh head: an average pool with random positive weights, useful before any training."""
+def _head(cells: int, hidden: int, direction: float = 0.0) -> nn.Sequential:
+    """A fresh head: a fixed window on one side of the picture, so that the descriptor holds the layout from the start.
+
+    Args:
+        cells: Of the map, a square number.
+        hidden: Width of the hidden layer.
+        direction: Where the window's middle lies, radians.
+    """
     squeeze, expand = nn.Linear(cells, hidden), nn.Linear(hidden, cells)
     nn.init.normal_(expand.weight, std=0.01 / cells)
-    nn.init.uniform_(expand.bias, 0.0, 2.0 / cells)
+    side = round(cells**0.5)
+    steps = (torch.arange(side) + 0.5) * (2 / side) - 1
+    y, x = torch.meshgrid(steps, steps, indexing="ij")
+    away = (x - _RING * math.cos(direction)) ** 2 + (y - _RING * math.sin(direction)) ** 2
+    window = torch.exp(-away / (2 * _WINDOW**2)).flatten()
+    with torch.no_grad():
+        expand.bias.copy_(window / window.sum())
     return nn.Sequential(squeeze, expand)

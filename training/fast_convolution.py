@@ -63,4 +63,4 @@ def _apply(
         dtype = torch.get_autocast_dtype(image.device.type)
         image, weight = image.to(dtype), weight.to(dtype)
     output: Tensor = _Float32Backward.apply(image, weight, stride, padding, dilation, groups)  # type: ignore[no-untyped-call]
-    return output if bias is None else output + bias.view(1, -1, 1, 1)
+    return output if bias is None else output + bias.to(output.dtype).view(1, -1, 1, 1)

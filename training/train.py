@@ -1,204 +1,264 @@
 """Train an LK-PAN encoder: `python -m training.train --config config/train_lite.yaml [--field value ...]`.
 
-The run folder receives `checkpoint.pt` (after each epoch and at Ctrl-C; `--resume` goes on from it), `log.jsonl`
-(one line an epoch: loss, rates, validation recall) and at the end `<variant>.safetensors` (float16).
+Several processes: `torchrun --nproc-per-node 2 -m training.train ...` (gloo on the CPU, NCCL on CUDA).
+
+The run folder receives `config.yaml` (the resolved settings), `checkpoint.pt` (after each epoch and at Ctrl-C;
+`--resume` goes on from it), `log.jsonl` (one line an epoch: loss, rates, validation recall), `tensorboard/`,
+`best.safetensors`, and at the end `<variant>.safetensors` (the last averaged weights) and `report.md`.
 """
 
 from __future__ import annotations
 
 import ctypes
 import json
-import os
+import math
 import sys
 import time
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.optim.lr_scheduler import OneCycleLR
 from tqdm import tqdm
 
 from lkpan_model import checkpoint
-from lkpan_model.config import variant
-from lkpan_model.errors import CheckpointError, ConfigError, ModelError
-from lkpan_model.network import LKPAN
-from lkpan_model.preprocess import normalise
+from lkpan_model.errors import ConfigError, ModelError
 from training import config as train_config
-from training.averaging import WeightAverage
+from training import distributed, hard_negatives, stages
 from training.batches import Batches
+from training.command_line import parse_arguments
 from training.datasets import exists, load_source
-from training.fast_convolution import Float32ConvolutionBackward
-from training.loss import SymmetricInfoNCE
-from training.pretrained import imagenet_lite0
-from training.validation import validate
+from training.device import Precision
+from training.gradient_cache import backward
+from training.interrupts import Interrupts
+from training.journal import Journal
+from training.optimisation import set_rates
+from training.report import write_report
+from training.run import network_config, start
+from training.validation import encode, validate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from training.config import TrainConfig
     from training.datasets import Source
+    from training.run import Run
+
+SHOWN_PLACES = 32  # in the picture of matched pairs
 
 
-@dataclass
-class Run:
-    """All that changes while training, and so all that a checkpoint holds."""
-
-    network: LKPAN
-    loss: SymmetricInfoNCE
-    optimizer: torch.optim.AdamW
-    schedule: OneCycleLR
-    average: WeightAverage
-    steps: int = 0
-
-    def save(self, path: Path, config: TrainConfig) -> None:
-        """Write the checkpoint; it replaces the last one only when it is whole."""
-        parts = {name: getattr(self, name).state_dict() for name in self._parts()}
-        temporary = path.with_suffix(".tmp")
-        with temporary.open("wb") as file:
-            torch.save({**parts, "steps": self.steps, "config": json.dumps(asdict(config))}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-
-    def load(self, path: Path) -> None:
-        """Go on from a checkpoint.
-
-        Raises:
-            CheckpointError: It is missing, damaged or of another configuration.
-        """
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            for name in self._parts():
-                getattr(self, name).load_state_dict(state[name])
-            self.steps = int(state["steps"])
-        except Exception as error:
-            raise CheckpointError(f"cannot resume from {path} ({error}): start without --resume") from error
-
-    @staticmethod
-    def _parts() -> tuple[str, ...]:
-        return "network", "loss", "optimizer", "schedule", "average"
+class TrainingError(ModelError):
+    """Training cannot go on from where it is."""
 
 
-def start(config: TrainConfig) -> Run:
-    """A fresh network, its optimiser and schedule."""
-    torch.manual_seed(config.seed)
-    network = LKPAN(variant(config.variant))
-    if config.init == "imagenet":
-        imagenet_lite0(network)
-    elif config.init != "random":
-        network.load_state_dict(
-            checkpoint.load(checkpoint.resolve_weights(config.init), config.variant).state
-        )
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    loss = SymmetricInfoNCE(config.label_smoothing)
-    parameters = list(network.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [*(p for p in parameters if p.ndim <= 1), *loss.parameters()], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate)
-    steps = config.epochs * config.steps_per_epoch + 2  # either phase of OneCycleLR needs a step of its own
-    schedule = OneCycleLR(optimizer, config.learning_rate, steps, pct_start=max(config.warmup, 2 / steps))
-    return Run(network, loss, optimizer, schedule, WeightAverage(network, config.ema_decay))
+def train(config: TrainConfig, root: Path, *, resume: bool = False) -> Path:
+    """The whole run; returns the exported weights' path. Ctrl-C saves a checkpoint and raises KeyboardInterrupt.
+
+    Args:
+        config: The run.
+        root: What the sources' paths are relative to.
+        resume: Go on from the checkpoint in the run folder.
+
+    Raises:
+        ModelError: Settings, data, device or checkpoint are not usable; the message says what to do.
+    """
+    folder = Path(config.run_dir)
+    prepare_folder(folder, config, resume=resume)
+    torch.set_num_threads(config.threads)
+    with distributed.processes(config) as device, Interrupts() as interrupts:
+        precision = Precision(config.precision, device)
+        torch.backends.cudnn.deterministic = True
+        size = network_config(config).image_size
+        sources, held_out = load_sources(config, root, size)
+        batches = Batches(sources, config, size, distributed.rank(), distributed.size())
+        run = start(config, precision)
+        if resume:
+            run.load(folder / "checkpoint.pt", config)
+            batches.use_neighbours(run.neighbours)
+        network = distributed.parallel(run.network, device)
+        if config.gradient_checkpointing:
+            stages.recompute_in_backward(run.network)
+        if distributed.is_main():
+            train_config.save(config, folder / "config.yaml")
+        train_epochs(run, config, network, precision, batches, sources, held_out, interrupts)
+        path = folder / f"{config.variant}.safetensors"
+        if distributed.is_main():
+            export(path, run, config)
+            write_report(folder)
+    return path
+
+
+def train_epochs(
+    run: Run, config: TrainConfig, network: nn.Module, precision: Precision, batches: Batches,
+    sources: Sequence[Source], held_out: Sequence[Source], interrupts: Interrupts,
+) -> None:  # fmt: skip
+    """All epochs that are left; Ctrl-C leaves a checkpoint."""
+    folder, began = Path(config.run_dir), time.monotonic()
+    journal = Journal(folder if distributed.is_main() else None)
+    try:
+        while run.epochs < config.epochs:
+            mine_hard_negatives(run, config, sources, batches)
+            train_epoch(run, config, network, precision, batches, journal, interrupts)
+            figures = evaluate(run, config, sources, held_out, journal) if distributed.is_main() else {}
+            with interrupts.held():
+                close_epoch(run, config, figures, round(time.monotonic() - began), journal)
+    except KeyboardInterrupt:
+        if distributed.is_main():
+            run.save(folder / "checkpoint.pt", config)
+        raise
+    finally:
+        journal.close()
+
+
+def prepare_folder(folder: Path, config: TrainConfig, *, resume: bool) -> None:
+    """Make the run folder; an earlier run in it is gone on with or left alone.
+
+    Raises:
+        ConfigError: It cannot be made, or holds another run.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot make the run_dir {folder}: {error}") from error
+    if not resume and (folder / "checkpoint.pt").exists():
+        raise ConfigError(f"{folder} holds a run: go on with --resume, or choose another --run_dir")
+    named = [source.path for source in config.sources if source.holdout]
+    if config.best_by and config.best_by not in named:
+        raise ConfigError(f"best_by names {config.best_by!r}; sources with a holdout are {named}")
 
 
 def load_sources(config: TrainConfig, root: Path, size: int) -> tuple[list[Source], list[Source]]:
-    """The sources to train on, and the held-out parts of those that have one."""
+    """The sources to train on, and the held-out parts of those that have one (for the first process)."""
     training, held_out = [], []
     for source in config.sources:
         if source.optional and not exists(source, root):
-            print(f"source {root / source.path} is absent: training goes on without it")
+            if distributed.is_main():
+                print(f"source {root / source.path} is absent: training goes on without it")
             continue
         training.append(load_source(source, root, size))
-        if source.holdout:
+        if source.holdout and distributed.is_main():
             held_out.append(load_source(source, root, size, held_out=True))
     if not training:
         raise ConfigError(f"none of the sources exists under {root}: check --data")
     return training, held_out
 
 
-def step(run: Run, config: TrainConfig, drone: Tensor, satellite: Tensor) -> float:
-    """One optimiser step on a batch; returns the loss."""
-    images = normalise(torch.cat([drone, satellite])).contiguous(
-        memory_format=torch.channels_last
-    )  # 2B x 3 x S x S
-    half = torch.autocast("cpu", torch.bfloat16) if config.precision == "bf16" else nullcontext()
-    with half, Float32ConvolutionBackward():
-        descriptors = run.network(images)  # 2B x D
-    loss: Tensor = run.loss(*descriptors.chunk(2))
+def mine_hard_negatives(run: Run, config: TrainConfig, sources: Sequence[Source], batches: Batches) -> None:
+    """Before every N-th epoch but the first: find the places that the averaged network takes for each other."""
+    every = config.hard_negatives_every
+    begins = run.steps == run.epochs * config.steps_per_epoch
+    if not every or not begins or run.epochs == 0 or run.epochs % every:
+        return
+    found = None
+    if distributed.is_main():
+        found = hard_negatives.find(run.average.network(), sources, (config.seed, 3, run.epochs))
+    run.neighbours = distributed.from_main(found)
+    batches.use_neighbours(run.neighbours)
+
+
+def train_epoch(
+    run: Run, config: TrainConfig, network: nn.Module, precision: Precision,
+    batches: Batches, journal: Journal, interrupts: Interrupts,
+) -> None:  # fmt: skip
+    """The rest of the current epoch. Ctrl-C takes effect between two steps."""
+    stages.set_training_mode(run.network, config.frozen_stages, freeze_batch_norm=config.freeze_batch_norm)
+    stop = (run.epochs + 1) * config.steps_per_epoch
+    progress = tqdm(
+        total=config.steps_per_epoch, initial=len(run.losses), unit="step", mininterval=5.0,
+        desc=f"epoch {run.epochs + 1}/{config.epochs}", disable=not distributed.is_main(),
+    )  # fmt: skip
+    with progress, interrupts.held():
+        for drone, satellite in batches.stream(run.steps, stop):
+            figures = step(run, config, network, precision, drone, satellite)
+            journal.step(run.steps, figures)
+            progress.set_postfix(loss=f"{np.mean(run.losses):.3f}", refresh=False)
+            progress.update()
+            interrupts.check()
+
+
+def step(
+    run: Run, config: TrainConfig, network: nn.Module, precision: Precision, drone: Tensor, satellite: Tensor
+) -> dict[str, float]:
+    """One optimiser step on a batch; returns its loss, learning rate and scale of the similarities.
+
+    Raises:
+        TrainingError: Loss or gradient is not finite. The weights are as they were before.
+    """
+    rate = set_rates(run.optimizer, config, run.steps)
     run.optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(run.network.parameters(), config.gradient_clip)
-    run.optimizer.step()
-    run.schedule.step()
+    loss = backward(
+        network, run.loss, *(view.to(precision.device, non_blocking=True) for view in (drone, satellite)),
+        precision=precision, scaler=run.scaler, chunk_size=config.chunk_size, seed=step_seed(config, run.steps),
+    )  # fmt: skip
+    distributed.average_gradients(run.loss)
+    run.scaler.unscale_(run.optimizer)
+    norm = torch.nn.utils.clip_grad_norm_(run.network.parameters(), config.gradient_clip).item()
+    if not math.isfinite(loss) or not (math.isfinite(norm) or run.scaler.is_enabled()):
+        raise TrainingError(
+            f"loss {loss} or gradient norm {norm} is not finite at step {run.steps}: lower learning_rate or use "
+            "precision fp32; the last checkpoint is kept"
+        )
+    run.scaler.step(run.optimizer)
+    run.scaler.update()
     run.average.update(run.network)
     run.steps += 1
-    return loss.item()
+    run.losses.append(loss)
+    return {"loss": loss, "learning_rate": rate, "scale": run.loss.scale().item(), "gradient_norm": norm}
 
 
-def train_epoch(run: Run, config: TrainConfig, batches: Batches) -> float:
-    """The rest of the current epoch; returns the mean loss."""
-    run.network.train()
-    epoch, done = divmod(run.steps, config.steps_per_epoch)
-    title, losses = f"epoch {epoch + 1}/{config.epochs}", []
-    with tqdm(
-        total=config.steps_per_epoch, initial=done, desc=title, unit="step", mininterval=5.0
-    ) as progress:
-        for index in range(run.steps, (epoch + 1) * config.steps_per_epoch):
-            losses.append(step(run, config, *batches.draw(index)))
-            progress.set_postfix(loss=f"{np.mean(losses):.3f}", refresh=False)
-            progress.update()
-    return float(np.mean(losses))
+def step_seed(config: TrainConfig, number: int) -> int:
+    """Of dropout and stochastic depth: another one for each step and process."""
+    sequence = np.random.SeedSequence([config.seed, 4, number, distributed.rank()])
+    return int(sequence.generate_state(1, np.uint32)[0])
 
 
-def train(config: TrainConfig, root: Path, *, resume: bool = False) -> Path:
-    """The whole run; returns the exported weights' path. Ctrl-C saves a checkpoint and raises KeyboardInterrupt."""
-    folder = Path(config.run_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(config.threads)
-    size = variant(config.variant).image_size
-    training, held_out = load_sources(config, root, size)
-    batches = Batches(training, config, size)
-    run = start(config)
-    if resume:
-        run.load(folder / "checkpoint.pt")
-    began = time.monotonic()
-    while run.steps < config.epochs * config.steps_per_epoch:
-        try:
-            loss = train_epoch(run, config, batches)
-        finally:  # after an epoch, and at Ctrl-C
-            run.save(folder / "checkpoint.pt", config)
-        epoch = run.steps // config.steps_per_epoch
-        line = {"epoch": epoch, "loss": round(loss, 4), "elapsed_s": round(time.monotonic() - began)}
-        record(folder / "log.jsonl", {**line, **evaluate(run, config, held_out)})
-    path = folder / f"{config.variant}.safetensors"
-    notes = {"recipe": json.dumps(asdict(config)), "seed": str(config.seed)}
-    checkpoint.save(path, run.average.network(), variant(config.variant), half=True, metadata=notes)
-    return path
-
-
-def evaluate(run: Run, config: TrainConfig, held_out: Sequence[Source]) -> dict[str, Any]:
-    """Validation figures of the averaged weights: every fifth of the run, and at its end."""
-    epoch = run.steps // config.steps_per_epoch
-    if epoch % max(1, config.epochs // 5) and epoch != config.epochs:
+def evaluate(
+    run: Run, config: TrainConfig, sources: Sequence[Source], held_out: Sequence[Source], journal: Journal
+) -> dict[str, dict[str, float]]:
+    """Validation figures of the averaged weights by source, at the epochs that have a validation."""
+    epoch = run.epochs + 1
+    if epoch % (config.validate_every or max(1, config.epochs // 5)) and epoch != config.epochs:
         return {}
     network = run.average.network()
-    return {
-        source.config.path: {name: round(value, 4) for name, value in validate(network, source).items()}
-        for source in held_out
-    }
+    show_pairs(
+        network, next((s for s in (*held_out, *sources) if not s.same_canvas), sources[0]), epoch, journal
+    )
+    return {source.config.path: validate(network, source) for source in held_out}
 
 
-def record(path: Path, line: dict[str, Any]) -> None:
-    """Append one line of JSON, and show it."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-    print(json.dumps(line), flush=True)
+def show_pairs(network: Any, source: Source, epoch: int, journal: Journal) -> None:
+    """A picture of some places and what the network takes them for."""
+    places = np.arange(min(SHOWN_PLACES, source.places))
+    views = hard_negatives.plain_views(source, places, network.config.image_size, np.random.default_rng(0))
+    drone, satellite = (torch.from_numpy(encode(network, view)) for view in views)
+    journal.pairs(epoch, *views, drone @ satellite.T)
+
+
+def close_epoch(
+    run: Run, config: TrainConfig, figures: dict[str, dict[str, float]], elapsed_s: int, journal: Journal
+) -> None:
+    """Log the epoch, keep the weights if they are the best so far, and write the checkpoint."""
+    folder, run.epochs = Path(config.run_dir), run.epochs + 1
+    chosen = [figures[name]["r1"] for name in figures if config.best_by in ("", name)]
+    loss, run.losses = float(np.mean(run.losses)), []
+    if not distributed.is_main():
+        return
+    if chosen and (run.best is None or np.mean(chosen) > run.best[0]):
+        run.best = float(np.mean(chosen)), run.epochs
+        export(folder / "best.safetensors", run, config)
+    rounded = {name: {key: round(value, 4) for key, value in part.items()} for name, part in figures.items()}
+    journal.epoch({"epoch": run.epochs, "loss": loss, "elapsed_s": elapsed_s, **rounded})
+    run.save(folder / "checkpoint.pt", config)
+
+
+def export(path: Path, run: Run, config: TrainConfig) -> None:
+    """Write the averaged weights with the recipe that made them."""
+    notes = {"recipe": json.dumps(asdict(config)), "seed": str(config.seed), "epoch": str(run.epochs)}
+    network = run.average.network()
+    checkpoint.save(path, network, network.config, half=True, metadata=notes)
 
 
 def keep_freed_memory() -> None:
@@ -213,8 +273,10 @@ def main() -> int:
     """Command line; exit status 2 for bad settings or data, 130 after Ctrl-C."""
     try:
         keep_freed_memory()
-        namespace, config = train_config.parse_arguments()
-        print(f"exported {train(config, namespace.data, resume=namespace.resume)}")
+        namespace, config = parse_arguments()
+        path = train(config, namespace.data, resume=namespace.resume)
+        if distributed.is_main():
+            print(f"exported {path}")
     except ModelError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -9,7 +9,7 @@ import torch
 
 from lkpan_model.preprocess import normalise, to_batch
 from training.augmentations import augment_pair
-from training.datasets import CANVAS_FACTOR, OverheadSource, PairSource
+from training.datasets import OverheadSource, PairSource
 from training.metrics import recall_at
 
 if TYPE_CHECKING:
@@ -37,10 +37,7 @@ def validate_pairs(network: LKPAN, source: PairSource) -> dict[str, float]:
     `r1_rot4` adds the similarities of the 4 rotations, `r1_best4` keeps the best of them, as a localizer
     without heading does.
     """
-    size = network.config.image_size
-    drone, satellite = (
-        to_batch([images[0] for images in source.images[view]], size) for view in ("drone", "satellite")
-    )
+    drone, satellite = (source.first_images(view) for view in ("drone", "satellite"))
     gallery = encode(network, satellite)  # P x D
     turned = np.stack([encode(network, drone.rot90(k, (2, 3))) @ gallery.T for k in range(4)])  # 4 x P x P
     positive = np.eye(source.places, dtype=np.bool_)
@@ -57,7 +54,7 @@ def validate_overhead(network: LKPAN, source: OverheadSource, seed: int = 0) -> 
     """
     size, config = network.config.image_size, source.config
     footprint = float(np.sqrt(config.footprint_m[0] * config.footprint_m[1])) / source.gsd_m  # pixels
-    margin = CANVAS_FACTOR * footprint / 2
+    margin = config.canvas_factor * footprint / 2
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     tiles, tile_at, views, view_at = [], [], [], []
     for index, raster in enumerate(source.rasters):
@@ -65,7 +62,7 @@ def validate_overhead(network: LKPAN, source: OverheadSource, seed: int = 0) -> 
         tiles += [source.crop(index, x, y, footprint) for x, y in grid]
         tile_at += [(index * 1e6, x, y) for x, y in grid]
         spots = rng.uniform(grid.min(axis=0), grid.max(axis=0), (QUERIES_PER_RASTER, 2))
-        views += [source.crop(index, x, y, CANVAS_FACTOR * footprint) for x, y in spots]
+        views += [source.crop(index, x, y, config.canvas_factor * footprint) for x, y in spots]
         view_at += [(index * 1e6, x, y) for x, y in spots]
     canvases = to_batch(views, source.canvas_size)
     queries, _ = augment_pair(
@@ -75,7 +72,6 @@ def validate_overhead(network: LKPAN, source: OverheadSource, seed: int = 0) -> 
         size,
         generator,
         same_canvas=True,
-        canvas_factor=CANVAS_FACTOR,
         north_up=True,
     )
     similarity = encode(network, queries) @ encode(network, to_batch(tiles, size)).T

@@ -10,7 +10,7 @@ from lkpan_model.aggregation import AveragePooling, SpatialAwareAggregation, res
 from lkpan_model.config import variant
 from lkpan_model.network import LKPAN
 
-LITE = variant("lite")  # 4 x 4 cells
+LITE = variant("lite", image_size=128)  # 4 x 4 cells
 
 
 def _head(seed: int = 0) -> nn.Sequential:

@@ -13,7 +13,7 @@ from lkpan_model.errors import ConfigError
 
 @pytest.mark.parametrize(
     ("name", "cells", "hidden", "descriptor_dim"),
-    [("base", 144, 72, 8192), ("small", 144, 72, 6144), ("tiny", 144, 72, 6144), ("lite", 16, 8, 2560)],
+    [("base", 144, 72, 8192), ("small", 144, 72, 6144), ("tiny", 144, 72, 6144), ("lite", 36, 18, 2560)],
 )
 def test_variant_sizes(name: str, cells: int, hidden: int, descriptor_dim: int) -> None:
     config = variant(name)

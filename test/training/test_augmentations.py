@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from test.training.make import scene
-from training import augmentations
-from training.augmentations import Randomness, augment_pair, similarity, tilt, warp
+from training.augmentations import augment_pair
 from training.config import SourceConfig
+from training.geometry import Randomness, similarity, tilt, warp
+from training.sensor import compress
 
 PAIRS = SourceConfig("pairs", "x", quarter_turns=True)
 OVERHEAD = SourceConfig("overhead", "x")
@@ -29,7 +30,7 @@ def _augment(
     return list(
         augment_pair(
             canvases, canvases, source, 32, torch.Generator().manual_seed(seed),
-            same_canvas=same, canvas_factor=1.6 if same else 1.0, north_up=north_up,
+            same_canvas=same, north_up=north_up,
         )
     )  # fmt: skip
 
@@ -103,9 +104,7 @@ def test_quarter_turns_can_be_switched_off() -> None:
     tops = []
     for source in (still, PAIRS):
         generator = torch.Generator().manual_seed(0)
-        _, satellite = augment_pair(
-            images, images, source, 32, generator, same_canvas=False, canvas_factor=1.0
-        )
+        _, satellite = augment_pair(images, images, source, 32, generator, same_canvas=False)
         tops.append(
             (satellite[:, :, :8].mean((1, 2, 3)) > satellite[:, :, 24:].mean((1, 2, 3))).float().mean()
         )
@@ -116,6 +115,6 @@ def test_quarter_turns_can_be_switched_off() -> None:
 def test_compression_touches_only_the_chosen() -> None:
     random = Randomness(torch.Generator().manual_seed(0), 2)
     images = torch.rand(2, 3, 32, 32, generator=random.generator) * 255
-    output = augmentations.compress(images, torch.tensor([True, False]), random)
+    output = compress(images, torch.tensor([True, False]), random)
     assert not torch.equal(output[0], images[0])
     assert torch.equal(output[1], images[1])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.loss import SymmetricInfoNCE
+from training.loss import InfoNCE
 from training.metrics import recall_at
 
 if TYPE_CHECKING:
@@ -36,16 +36,16 @@ def descriptors() -> tuple[torch.Tensor, torch.Tensor]:
 def test_loss_is_the_formula(descriptors: tuple[torch.Tensor, torch.Tensor], smoothing: float) -> None:
     drone, satellite = descriptors
     expected = _by_hand(drone.double().numpy(), satellite.double().numpy(), smoothing)
-    assert SymmetricInfoNCE(smoothing)(drone, satellite).item() == pytest.approx(expected, rel=1e-5)
+    assert InfoNCE(smoothing)(drone, satellite).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_loss_does_not_care_which_view_comes_first(descriptors: tuple[torch.Tensor, torch.Tensor]) -> None:
-    loss = SymmetricInfoNCE()
+    loss = InfoNCE()
     assert loss(*descriptors).item() == pytest.approx(loss(*descriptors[::-1]).item(), rel=1e-6)
 
 
 def test_temperature_learns_and_stays_bounded(descriptors: tuple[torch.Tensor, torch.Tensor]) -> None:
-    loss = SymmetricInfoNCE(0.0)
+    loss = InfoNCE(0.0)
     value = loss(*descriptors)
     value.backward()
     assert loss.log_scale.grad is not None
