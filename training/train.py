@@ -138,12 +138,18 @@ def load_sources(config: TrainConfig, root: Path, size: int) -> tuple[list[Sourc
             if distributed.is_main():
                 print(f"source {root / source.path} is absent: training goes on without it")
             continue
-        training.append(load_source(source, root, size))
+        training.append(load_source(source, root, canvas_size(config, size)))
         if source.holdout and distributed.is_main():
             held_out.append(load_source(source, root, size, held_out=True))
     if not training:
         raise ConfigError(f"none of the sources exists under {root}: check --data")
     return training, held_out
+
+
+def canvas_size(config: TrainConfig, size: int) -> int:
+    """Side of the pictures that training draws: offset windows of the published recipe stay as sharp as the whole."""
+    windowed = config.augmentation == "paper" and config.offset_augmentation > 0
+    return round(size / 0.75) if windowed else size
 
 
 def mine_hard_negatives(run: Run, config: TrainConfig, sources: Sequence[Source], batches: Batches) -> None:
