@@ -92,5 +92,7 @@ def encode(network: LKPAN, images: Tensor, batch_size: int = 64) -> NDArray[np.f
     """Pixel values B x 3 x S x S (uint8 or float in [0, 255]) to descriptors B x D, on the network's device."""
     device = next(network.parameters()).device
     with torch.inference_mode():
-        parts = [network(normalise(part.to(device).float())).cpu() for part in torch.split(images, batch_size)]
+        parts = [
+            network(normalise(part.to(device).float())).cpu() for part in torch.split(images, batch_size)
+        ]
     return torch.cat(parts).numpy()
