@@ -1,8 +1,10 @@
 """From similarities to a place and its probability."""
 
+import math
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lkpan_ros.localization.config import SimilaritySettings
@@ -73,6 +75,7 @@ def test_probabilities_are_shares_of_one(tiles: list[tuple[float, float, float]]
     assert np.linalg.eigvalsh(place.covariance_m2).min() >= 75.0 - 1e-6
 
 
+@example(sx=1.0, sy=32.0, correlation=0.875, radius=73.0)
 @given(st.floats(1, 100), st.floats(1, 100), st.floats(-0.9, 0.9), st.floats(5, 100))
 def test_probability_within_a_circle_agrees_with_sampling(
     sx: float, sy: float, correlation: float, radius: float
@@ -81,6 +84,13 @@ def test_probability_within_a_circle_agrees_with_sampling(
     points = np.random.default_rng(0).standard_normal((20_000, 2)) @ np.linalg.cholesky(covariance).T
     sampled = float((np.linalg.norm(points, axis=1) <= radius).mean())
     assert probability_within(covariance, radius) == pytest.approx(sampled, abs=0.02)
+
+
+@pytest.mark.parametrize("sigmas", [0.5, 1.0, 2.28])
+def test_probability_within_a_circle_of_a_thin_ellipse_is_that_of_its_long_axis(sigmas: float) -> None:
+    covariance = np.diag([0.3**2, 30.0**2])
+    expected = math.erf(sigmas / math.sqrt(2.0))
+    assert probability_within(covariance, 30.0 * sigmas) == pytest.approx(expected, abs=1e-3)
 
 
 def test_what_a_similarity_is_worth_depends_on_the_other_candidates() -> None:

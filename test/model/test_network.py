@@ -130,7 +130,7 @@ def test_attention_constants_are_the_published_ones() -> None:
 
 def test_fresh_aggregation_tells_feature_maps_apart() -> None:
     """Before any training a descriptor is close to an average pool: like images are more alike than others."""
-    network = LKPAN(variant("lite")).eval()
+    network = LKPAN(variant("lite", image_size=128)).eval()
     generator = torch.Generator().manual_seed(0)
     features = torch.rand(2, 320, 4, 4, generator=generator)
     near = features[:1] + 0.05 * torch.rand(1, 320, 4, 4, generator=generator)
@@ -140,7 +140,7 @@ def test_fresh_aggregation_tells_feature_maps_apart() -> None:
 
 
 def test_gradients_reach_all_weights_under_autocast() -> None:
-    network = LKPAN(variant("lite")).train()
+    network = LKPAN(variant("lite", image_size=128)).train()
     images = torch.randn(4, 3, 128, 128, generator=torch.Generator().manual_seed(0))
     with torch.autocast("cpu", torch.bfloat16):
         descriptors = network(images)
@@ -157,7 +157,7 @@ def test_gradients_reach_all_weights_under_autocast() -> None:
 
 def test_wrong_input_size_is_named() -> None:
     network = LKPAN(variant("lite"))
-    with pytest.raises(InputError, match=r"128 x 128, got \(1, 3, 96, 96\)"):
+    with pytest.raises(InputError, match=r"192 x 192, got \(1, 3, 96, 96\)"):
         network(torch.zeros(1, 3, 96, 96))
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import sys
@@ -71,8 +72,11 @@ def test_starts_tell_how_the_run_was_made(tmp_path: Path) -> None:
     }
 
 
-def test_tensorboard_shows_each_step_once(tmp_path: Path) -> None:
+def test_tensorboard_shows_each_step_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    # The files of one process and second are read in the order of a counter that is not padded: 10 before 9.
+    event_files = importlib.import_module("tensorboard.summary.writer.event_file_writer")
+    monkeypatch.setattr(event_files, "_global_uid", event_files.AtomicCounter(0))
     run(tmp_path, 1, 3, loss=3.0)
     run(tmp_path, 3, 4, loss=2.0)
     journal = Journal(tmp_path)
