@@ -86,10 +86,10 @@ class SimilaritySettings:
     """From similarities to probabilities."""
 
     temperature: float = setting(
-        0.035, "similarity difference that changes the odds by e", low=1e-5, high=1.0
+        0.0316, "similarity difference that changes the odds by e", low=1e-5, high=1.0
     )
     none_of_these: float = setting(
-        0.242,
+        0.225,
         "how far above the candidates' mean a similarity must be to be as likely as a view of none of the gallery",
         low=-1.0,
         high=2.0,
