@@ -51,11 +51,12 @@ class Journal:
         JournalError: From every method: a file cannot be written.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, done: int = 0) -> None:
+        """Of a run that has made `done` optimiser steps before."""
         self._folder = folder
         self._writer: SummaryWriter | None = None
         self._started = False
-        self._step = 0
+        self._step = done
         self._latest: dict[str, float] = {}
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
@@ -76,7 +77,7 @@ class Journal:
         """
         if self._folder is None:
             return
-        self._start(self._step)
+        self._start(self._step + 1)
         latest = {name: float(f"{value:.6g}") for name, value in self._latest.items() if name not in line}
         whole = {**line, **latest}
         text = json.dumps(_finite(whole), allow_nan=False)
@@ -98,7 +99,7 @@ class Journal:
         """
         if self._folder is None:
             return
-        self._start(self._step)
+        self._start(self._step + 1)
         picture = draw_pairs(epoch, drone, satellite, similarity)
         encoded = cv2.imencode(".png", np.ascontiguousarray(picture[:, :, ::-1]))[1]
         replace(self._folder / PAIRS, encoded.tobytes())
@@ -114,10 +115,10 @@ class Journal:
             self._writer = None
 
     def _start(self, step: int) -> None:
-        """At the first event, when it is known where the run goes on."""
+        """At the first event: note the first step of this start."""
         if self._started or self._folder is None:
             return
-        self._started, self._step = True, step
+        self._started = True
         append(self._folder / STARTS, json.dumps({"step": step, **environment.describe()}), key="step")
         try:
             from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - takes seconds, may be missing

@@ -38,11 +38,13 @@ def verify(out: Path, source: Path | None, workers: int) -> int:
         OffsetError: There is no manifest, or something differs.
     """
     settings, path = read_settings(out), out / MANIFEST_NAME
+    if not is_finished(path):
+        raise OffsetError(
+            f"{out} is unfinished, the run that wrote it was cut off: run the same command again, then verify"
+        )
     entries = tuple(record for _, record in records(path))
     expected = {target for entry in entries for target, _ in settings.targets(entry.source) if entry.crops}
     problems = [f"extra: {name}" for name in sorted(set(_files(out)) - expected - {MANIFEST_NAME})]
-    if not is_finished(path):
-        problems.append(f"unfinished: {path} has no totals, the run that wrote it was cut off")
     if source is not None:
         known = {entry.source for entry in entries}
         problems += [f"not cut: {source / name}" for name in list_images(source).images if name not in known]

@@ -97,7 +97,7 @@ def train_epochs(
 ) -> None:  # fmt: skip
     """All epochs that are left; Ctrl-C leaves a checkpoint."""
     folder, began = Path(config.run_dir), time.monotonic()
-    journal = Journal(folder if distributed.is_main() else None)
+    journal = Journal(folder if distributed.is_main() else None, run.steps)
     try:
         while run.epochs < config.epochs:
             mine_hard_negatives(run, config, sources, batches)

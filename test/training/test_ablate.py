@@ -41,6 +41,7 @@ def _run(config: Path, *options: str) -> int:
     return ablate.main(["--config", str(config), "--data", str(config.parent), "--output", output, *options])
 
 
+@pytest.mark.slow
 def test_every_run_is_in_the_table_and_none_is_repeated(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

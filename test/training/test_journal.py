@@ -92,6 +92,16 @@ def test_tensorboard_shows_each_step_once(tmp_path: Path, monkeypatch: pytest.Mo
     assert [image.step for image in events.Images("pairs")] == [17]
 
 
+def test_a_start_that_makes_no_step_keeps_the_starts_before_it(tmp_path: Path) -> None:
+    run(tmp_path, 1, 2, loss=1.0)
+    steps = lines(tmp_path / "starts.jsonl")[0]["step"]
+    assert steps == 1
+    journal = Journal(tmp_path, done=8)  # resumed where only the validation was left
+    journal.pairs(2, views(3), views(3), torch.eye(3))
+    journal.close()
+    assert [start["step"] for start in lines(tmp_path / "starts.jsonl")] == [1, 9]
+
+
 def test_without_tensorboard_the_log_is_still_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
