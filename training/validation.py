@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from lkpan_model.preprocess import normalise, to_batch
 from training.augmentations import augment_pair
@@ -91,8 +92,7 @@ def _grid(height: int, width: int, margin: float, stride: float, most: int) -> N
 def encode(network: LKPAN, images: Tensor, batch_size: int = 64) -> NDArray[np.float32]:
     """Pixel values B x 3 x S x S (uint8 or float in [0, 255]) to descriptors B x D, on the network's device."""
     device = next(network.parameters()).device
+    parts = tqdm(torch.split(images, batch_size), desc="describing", unit="batch", leave=False, delay=2.0)
     with torch.inference_mode():
-        parts = [
-            network(normalise(part.to(device).float())).cpu() for part in torch.split(images, batch_size)
-        ]
-    return torch.cat(parts).numpy()
+        described = [network(normalise(part.to(device).float())).cpu() for part in parts]
+    return torch.cat(described).numpy()
