@@ -20,9 +20,10 @@ import numpy as np
 
 from lkpan_model.encoder import Encoder
 from lkpan_model.errors import ConfigError, ModelError
+from lkpan_model.whole_file import write_whole
 from training.config import load
 from training.datasets import is_held_out
-from training.evaluation_report import OffsetSummary, write_whole
+from training.evaluation_report import OffsetSummary
 from training.evaluation_run import ONE, Settings, evaluate_direction
 from training.layouts import directions_of, find_training
 from training.train import keep_freed_memory, train

@@ -10,13 +10,12 @@ Exit status: 0 without problems (a count that differs is none), 1 with problems,
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import cv2
 from tqdm import tqdm
@@ -25,9 +24,11 @@ from lkpan_model.errors import ModelError
 from training.dataset_report import Problem, Report, ViewReport, counted, show, write_json
 from training.images import read_image
 from training.layouts import DataError, is_image, visible
+from training.parser import Parser
 from training.releases import recognise
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Sequence
 
     from training.releases import Part
@@ -208,18 +209,13 @@ def _bad(path: Path, what: str) -> Problem:
     return Problem("bad_folder", str(path), f"{path} {what}")
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise DataError(message)
-
-
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line.
 
     Raises:
         DataError: It is wrong.
     """
-    parser = _Parser(
+    parser = Parser(
         prog="python -m training.check_dataset", description="Check a dataset before training on it."
     )
     parser.add_argument("root", metavar="ROOT", type=Path, help="folder of the dataset")

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from lkpan_model.errors import ConfigError
 from training.config import TrainConfig, load
+from training.parser import Parser
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
-
-
-class _Parser(argparse.ArgumentParser):
-    """Raises instead of leaving, so that every error is one line of one kind."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(message)
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespace, TrainConfig]:
@@ -28,7 +22,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> tuple[argparse.Na
     Raises:
         ConfigError: An option is unknown or lacks its value, and as `training.config.load`.
     """
-    parser = _Parser(
+    parser = Parser(
         prog="python -m training.train",
         description="Train an LK-PAN encoder. Every field of the config file is an option, those of sources too: "
         "--sources.0.share 0.5. Their meaning: training/config.py.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from lkpan_model.errors import ConfigError
+from lkpan_model.whole_file import write_whole
 from training.config_values import build, override, to_yaml
 from training.source_config import CameraConfig, SourceConfig
 
@@ -166,14 +166,7 @@ def save(config: TrainConfig, path: Path) -> None:
         ConfigError: It cannot be written.
     """
     values = {name: to_yaml(value) for name, value in asdict(config).items()}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            yaml.safe_dump(values, file, sort_keys=False, allow_unicode=True)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_whole(path, yaml.safe_dump(values, sort_keys=False, allow_unicode=True).encode())
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -23,23 +23,18 @@ from lkpan_model.config import variant
 from lkpan_model.encoder import PRECISIONS, Encoder
 from lkpan_model.errors import ConfigError, ModelError
 from lkpan_model.network import LKPAN
+from lkpan_model.whole_file import write_whole
 from training.datasets import is_held_out
-from training.evaluation_report import draw_offsets, file_name, table, to_json, write_whole
+from training.evaluation_report import draw_offsets, file_name, table, to_json
 from training.evaluation_run import Settings, evaluate_direction
 from training.layouts import directions_of, read_view
+from training.parser import Parser
 from training.pretrained import imagenet_lite0
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from training.layouts import Direction
-
-
-class _Parser(argparse.ArgumentParser):
-    """Raises instead of leaving, so that every error is one line of one kind."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(message)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -147,7 +142,7 @@ def _check_ids(ids: Sequence[str], direction: Direction) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="python -m training.evaluate",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import io
-import os
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from lkpan_model.whole_file import write_whole
 from training.evaluation_run import BEST, ONE, SUM
 from training.metrics import RetrievalMetrics, percent_depth
 from training.offsets import CENTRE, MAX_STEP, SOURCE_SIDE, VARIANTS, Variant, describe_scaling
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
@@ -198,25 +198,6 @@ def _ticks(sides_px: tuple[int, ...]) -> tuple[str, list[str]]:
         return "steps of 3/128 of the image's side", [f"{step:+d}" if step else "0" for step in steps]
     step_px = sides_px[0] * _STEP_SHARE
     return f"px of the {sides_px[0]} px source", [f"{step * step_px:+g}" if step else "0" for step in steps]
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that appears under its name only when it is whole.
-
-    Raises:
-        OSError: It cannot be written; nothing is left.
-    """
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        temporary = Path(file.name)
-        try:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            temporary.chmod(0o644)
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
 
 
 def file_name(outcome: Outcome) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import numpy as np
 
 from lkpan_model.errors import ModelError
 from lkpan_model.preprocess import to_batch
+from lkpan_model.whole_file import write_whole
 from training import environment
 
 if TYPE_CHECKING:
@@ -166,13 +166,8 @@ def replace(path: Path, content: bytes) -> None:
     Raises:
         JournalError: It cannot be written, for instance because the disk is full.
     """
-    temporary = path.with_name(path.name + ".tmp")
     with accessing(path):
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_whole(path, content)
 
 
 @contextmanager

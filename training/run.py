@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import torch
 from lkpan_model import config as encoder_config
 from lkpan_model.errors import CheckpointError, ConfigError
 from lkpan_model.network import LKPAN
+from lkpan_model.whole_file import whole_file
 from training import stages
 from training.averaging import WeightAverage
 from training.loss import InfoNCE
@@ -70,19 +70,13 @@ class Run:
         state |= {"steps": self.steps, "epochs": self.epochs, "losses": self.losses, "best": self.best}
         state["neighbours"] = self.neighbours and [torch.from_numpy(table) for table in self.neighbours]
         state["config"] = json.dumps(asdict(config))
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
-            with temporary.open("wb") as file:
+            with whole_file(path) as file:
                 torch.save(state, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
         except (OSError, RuntimeError) as error:
             raise CheckpointError(
                 f"cannot write {path} ({error}): make room, then go on with --resume"
             ) from error
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def load(self, path: Path, config: TrainConfig) -> None:
         """Go on from a checkpoint.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
-import os
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lkpan_model.whole_file import write_whole
 from lkpan_ros.errors import FlightError
 from lkpan_ros.localization.geodesy import LatLon, east_north_m
 from lkpan_ros.localization.types import Fix, Reference, Rejection
@@ -216,14 +217,11 @@ def summarize(outcomes: Sequence[FrameOutcome]) -> Summary:
 
 def write_outcomes(path: Path, outcomes: Sequence[FrameOutcome]) -> None:
     """Write a CSV, one row a frame; unknown values are empty. The file appears whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, [entry.name for entry in fields(FrameOutcome)])
-        writer.writeheader()
-        writer.writerows(_cells(outcome) for outcome in outcomes)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(path)
+    stream = io.StringIO(newline="")
+    writer = csv.DictWriter(stream, [entry.name for entry in fields(FrameOutcome)])
+    writer.writeheader()
+    writer.writerows(_cells(outcome) for outcome in outcomes)
+    write_whole(path, stream.getvalue().encode())
 
 
 def read_outcomes(path: Path) -> list[FrameOutcome]:

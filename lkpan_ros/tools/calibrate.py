@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from lkpan_model.encoder import Encoder
+from lkpan_model.whole_file import whole_file
 from lkpan_ros.errors import FlightError
 from lkpan_ros.localization.calibration import Retrieval, fit_similarity
 from lkpan_ros.localization.config import LocalizerConfig
@@ -105,15 +106,13 @@ def _true_view(record: FlightRecord, view: GroundView, gallery: Gallery) -> NDAr
 
 def _write(path: Path, retrievals: Sequence[Retrieval]) -> None:
     lengths = np.array([len(r.similarity) for r in retrievals])
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as stream:
+    with whole_file(path) as stream:
         np.savez(
             stream,
             lengths=lengths,
             similarity=np.concatenate([r.similarity for r in retrievals]),
             distance_m=np.concatenate([r.distance_m for r in retrievals]),
         )
-    partial.replace(path)
 
 
 def _read(path: Path) -> list[Retrieval]:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse
 
+from lkpan_model.whole_file import whole_file
 from lkpan_ros.localization.types import Reference
 
 if TYPE_CHECKING:
@@ -54,9 +55,8 @@ def draw_track(path: Path, gallery: Gallery, outcomes: Sequence[FrameOutcome], t
     axes.plot(*truth[refused].T, "x", color=_REFUSED, markersize=4, markeredgewidth=1.0, zorder=5)
     axes.legend(handles=_legend(outcomes), loc="upper left", fontsize=9)
     axes.set(xlabel="east of the gallery's datum (m)", ylabel="north (m)", title=title, aspect="equal")
-    partial = path.with_name(path.name + ".partial")
-    figure.savefig(partial, format="png", dpi=110)
-    partial.replace(path)
+    with whole_file(path) as stream:
+        figure.savefig(stream, format="png", dpi=110)
 
 
 def _draw_map(axes: Axes, gallery: Gallery, points_m: NDArray[np.float64]) -> None:

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from training.loss import InfoNCE
-from training.metrics import recall_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,19 +52,3 @@ def test_temperature_learns_and_stays_bounded(descriptors: tuple[torch.Tensor, t
     with torch.no_grad():
         loss.log_scale.fill_(50.0)
     assert torch.isfinite(loss(*descriptors))
-
-
-def test_recall_by_hand() -> None:
-    similarity = np.array([[0.9, 0.5, 0.1], [0.2, 0.8, 0.3], [0.7, 0.6, 0.1]], np.float32)
-    positive = np.eye(3, dtype=np.bool_)
-    assert recall_at(similarity, positive, (1, 2, 3, 10)) == pytest.approx({1: 2 / 3, 2: 2 / 3, 3: 1, 10: 1})
-
-
-def test_a_query_without_a_match_is_a_miss() -> None:
-    positive = np.array([[True, False], [False, False]])
-    assert recall_at(np.ones((2, 2), np.float32), positive, (1, 2)) == {1: 0.5, 2: 0.5}
-
-
-def test_recall_refuses_shapes_that_differ() -> None:
-    with pytest.raises(ValueError, match=r"\(2, 3\)"):
-        recall_at(np.ones((2, 3), np.float32), np.ones((2, 2), np.bool_))
