@@ -28,7 +28,10 @@ setup(
         "lkpan_ros.simulation",
         "lkpan_ros.tools",
     ],
-    package_data={"lkpan_model": ["weights/*.safetensors", "weights/*.md"]},
+    package_data={
+        "lkpan_model": ["weights/*.safetensors", "weights/*.md"],
+        "lkpan_ros.tools": ["report_page/*"],
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),

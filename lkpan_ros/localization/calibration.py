@@ -1,20 +1,20 @@
-"""Fits the temperature and the none-of-these level of the similarities on flights with truth.
+"""Fits what similarities and registrations are worth on flights with truth.
 
-Maximum likelihood: of the candidates of each frame, the mass that the model puts on the tiles near the true view
-should be large. Each frame counts twice, the second time with the tiles about its true view taken away: then the
-mass belongs on none of these, as over ground that is not in the gallery.
+Maximum likelihood: of a frame's registrations, the mass that the odds give to the right ones should be large. Each
+frame counts twice, the second time with the tiles about its true view taken away: then the mass belongs on none of
+them, as over ground that is not in the gallery.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import product
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.optimize import minimize
 
-from lkpan_ros.localization.config import SimilaritySettings
-from lkpan_ros.localization.integrity import probabilities
+from lkpan_ros.localization.config import LocalizerConfig
+from lkpan_ros.localization.measurement import log_odds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,60 +22,66 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _LEAST_MASS = 1e-4  # bounds what one hopeless frame can weigh
+_MEDIAN_OF_RAYLEIGH = 1.1774
+_LEAST_SIGMA_PX = 0.3
 
 
 @dataclass(frozen=True, eq=False)
-class Retrieval:
-    """The candidates of one frame.
+class Look:
+    """The registrations of one frame, as it is or as if its ground were not in the gallery.
 
     Attributes:
-        similarity: (K,) float32.
-        distance_m: (K,) float64, of the tiles' centres from the true view.
+        quality: (N,) float64.
+        similarity: (N,) float64.
+        level: Mean similarity of the frame's candidates.
+        right: (N,) bool, at the true view.
+        error_px: (N,) float64, from the true view, in 64ths of a tile; NaN where that was not verified.
     """
 
-    similarity: NDArray[np.float32]
-    distance_m: NDArray[np.float64]
-
-    def best(self, candidates: int) -> Retrieval:
-        """The first so many of them, which is what the decision sees."""
-        return Retrieval(self.similarity[:candidates], self.distance_m[:candidates])
-
-    def without_truth(self, tile_size_m: float) -> Retrieval:
-        """The same frame as if the ground it shows were not in the gallery."""
-        foreign = self.distance_m > tile_size_m
-        return Retrieval(self.similarity[foreign], self.distance_m[foreign])
+    quality: NDArray[np.float64]
+    similarity: NDArray[np.float64]
+    level: float
+    right: NDArray[np.bool_]
+    error_px: NDArray[np.float64]
 
 
-def fit_similarity(
-    retrievals: Sequence[Retrieval], candidates: int, radius_m: float, tile_size_m: float
-) -> tuple[SimilaritySettings, float]:
-    """The most likely settings, by a grid that is refined three times, and their mean negative log-likelihood.
+def fit(looks: Sequence[Look], start: LocalizerConfig | None = None) -> tuple[dict[str, float], float]:
+    """The most likely settings, by name, and their mean negative log-likelihood.
 
     Args:
-        retrievals: Of frames with truth, all in the gallery, with some more candidates than the decision sees.
-        candidates: That the decision sees.
-        radius_m: Tiles within it of the true view are right.
-        tile_size_m: Tiles within it of the true view are taken away for the second look.
+        looks: Of frames with truth.
+        start: Settings that are not fitted are taken from here.
     """
-    looks = [*retrievals, *(r.without_truth(tile_size_m) for r in retrievals)]
-    samples = [look.best(candidates) for look in looks]
-    best, loss = SimilaritySettings(), np.inf
-    temperatures, levels = np.geomspace(0.003, 0.3, 16), np.linspace(0.0, 0.6, 25)
-    for _ in range(3):
-        for temperature, level in product(temperatures, levels):
-            settings = SimilaritySettings(float(temperature), float(level))
-            candidate = float(np.mean([_surprise(sample, settings, radius_m) for sample in samples]))
-            if candidate < loss:
-                best, loss = settings, candidate
-        ratio, step = temperatures[1] / temperatures[0], levels[1] - levels[0]
-        temperatures = best.temperature * np.geomspace(1 / ratio, ratio, 7)
-        levels = best.none_of_these + np.linspace(-step, step, 7)
-    return best, loss
+    base = start or LocalizerConfig()
+
+    def settings(numbers: NDArray[np.float64]) -> LocalizerConfig:
+        temperature, slope = (float(np.exp(n)) for n in numbers[:2])
+        return replace(
+            base,
+            similarity=replace(base.similarity, temperature=temperature, none_of_these=float(numbers[2])),
+            registration=replace(base.registration, quality_slope=slope),
+        )
+
+    def loss(numbers: NDArray[np.float64]) -> float:
+        return float(np.mean([_surprise(look, settings(numbers)) for look in looks]))
+
+    first = np.array([np.log(0.05), np.log(30.0), 0.2])
+    best = minimize(loss, first, method="Nelder-Mead", options={"maxiter": 600, "xatol": 1e-3, "fatol": 1e-5})
+    found = settings(best.x)
+    errors = np.concatenate([look.error_px[look.right] for look in looks])
+    errors = errors[np.isfinite(errors)]
+    sigma_px = float(np.median(errors)) / _MEDIAN_OF_RAYLEIGH if errors.size else base.registration.sigma_px
+    return {
+        "similarity.temperature": found.similarity.temperature,
+        "similarity.none_of_these": found.similarity.none_of_these,
+        "registration.quality_slope": found.registration.quality_slope,
+        "registration.sigma_px": max(sigma_px, _LEAST_SIGMA_PX),
+    }, float(best.fun)
 
 
-def _surprise(retrieval: Retrieval, settings: SimilaritySettings, radius_m: float) -> float:
+def _surprise(look: Look, config: LocalizerConfig) -> float:
     """Negative log of the mass where it belongs."""
-    mass, none_of_these = probabilities(retrieval.similarity, settings)
-    right = retrieval.distance_m <= radius_m
-    belongs = float(mass[right].sum()) if right.any() else none_of_these
+    odds = np.exp(log_odds(look.quality, look.similarity, look.level, config))
+    mass = np.append(odds, 1.0) / (odds.sum() + 1.0)
+    belongs = float(mass[:-1][look.right].sum()) if look.right.any() else float(mass[-1])
     return -float(np.log(max(belongs, _LEAST_MASS)))

@@ -26,6 +26,18 @@ class EncoderSettings:
 
 
 @dataclass(frozen=True)
+class CalibrationSettings:
+    """Which calibrated figures."""
+
+    path: str = setting(
+        "",
+        "calibration file written by calibrate; empty: NAME.calibration.json beside the gallery where it exists, "
+        "else the shipped figures; none: the shipped figures",
+        fixed=True,
+    )
+
+
+@dataclass(frozen=True)
 class CameraSettings:
     """The camera and how it is mounted."""
 
@@ -82,16 +94,96 @@ class SearchSettings:
 
 
 @dataclass(frozen=True)
+class RefinementSettings:
+    """Registration of the view to the map around the best tiles."""
+
+    method: str = setting(
+        "correlation",
+        "correlation: of gradients, robust to season and blur; features: SIFT with RANSAC",
+        choices=("correlation", "features"),
+        fixed=True,
+    )
+    windows: int = setting(12, "places of the map that the view is laid on", low=1, high=200, fixed=True)
+    peaks: int = setting(3, "positions of the view that each window may offer", low=1, high=20, fixed=True)
+    tracked_windows: int = setting(5, "the same while the place is known", low=1, high=200, fixed=True)
+    reach_m: float = setting(
+        60.0, "how far from a tile's centre the view is sought, metres", low=1.0, high=1000.0, fixed=True
+    )
+    fitted: int = setting(2, "best places whose turn and scale are fitted too", low=0, high=50, fixed=True)
+    turn_step_deg: float = setting(
+        9.0, "step of the turns that are tried about a heading, degrees", low=1.0, high=90.0, fixed=True
+    )
+    turn_reach_deg: float = setting(
+        9.0, "how far a known heading may be off, degrees", low=0.0, high=90.0, fixed=True
+    )
+
+    @property
+    def apart_m(self) -> float:
+        """Distance of windows that are not the same, metres."""
+        return 0.7 * self.reach_m
+
+
+@dataclass(frozen=True)
 class SimilaritySettings:
     """From similarities to probabilities."""
 
     temperature: float = setting(
-        0.0316, "similarity difference that changes the odds by e", low=1e-5, high=1.0
+        0.0472, "similarity difference that changes the odds by e", low=1e-5, high=1.0
     )
     none_of_these: float = setting(
-        0.225,
+        0.172,
         "how far above the candidates' mean a similarity must be to be as likely as a view of none of the gallery",
         low=-1.0,
+        high=2.0,
+    )
+
+
+@dataclass(frozen=True)
+class RegistrationSettings:
+    """From the quality of a registration to probabilities, and its error."""
+
+    quality_level: float = setting(
+        0.3, "quality of a fit that speaks neither for a place nor against it", low=-1.0, high=1.0
+    )
+    quality_slope: float = setting(32.7, "change of the log odds by a change of the quality by 1", low=0.0)
+    sigma_px: float = setting(
+        0.94, "standard deviation of a right fit, in 64ths of a tile, on each axis", low=0.01, high=32.0
+    )
+    turn_sigma_deg: float = setting(2.0, "standard deviation of a fitted turn, degrees", low=0.01, high=90.0)
+    scale_sigma: float = setting(0.03, "standard deviation of a fitted scale", low=0.001, high=1.0)
+
+
+@dataclass(frozen=True)
+class FilterSettings:
+    """The filter over time."""
+
+    max_speed_mps: float = setting(
+        20.0, "the vehicle flies no faster, metres per second", low=0.1, high=500.0
+    )
+    velocity_memory_s: float = setting(
+        5.0, "without odometry: how long a velocity lasts, seconds", low=0.1, high=1000.0
+    )
+    odometry_sigma_ratio: float = setting(
+        0.05, "standard deviation of odometry, as a share of the distance", low=0.0, high=1.0
+    )
+    turn_rate_sigma_dps: float = setting(
+        20.0,
+        "where the heading is unknown: how fast it wanders, degrees per square root of a second",
+        low=0.0,
+    )
+    loss_rate_per_s: float = setting(
+        0.01, "chance per second that the vehicle is not where all before says", low=0.0, high=1.0
+    )
+    miss_probability: float = setting(
+        0.1, "chance that a view of the map is registered nowhere near its place", low=0.001, high=1.0
+    )
+    expected_places: int = setting(
+        3, "most probable places about which the view is sought in any case", low=0, high=20
+    )
+    independent_view: float = setting(
+        0.8,
+        "fall of the similarity to earlier frames at which a frame says something altogether new",
+        low=0.01,
         high=2.0,
     )
 
@@ -102,7 +194,7 @@ class GateSettings:
 
     radius_m: float = setting(30.0, "the position is meant to be right within this distance, metres", low=1.0)
     min_probability: float = setting(
-        0.75, "smallest probability of being right within the radius", low=0.0, high=1.0
+        0.9, "smallest probability of being right within the radius", low=0.0, high=1.0
     )
 
 
@@ -112,8 +204,12 @@ class LocalizerConfig:
 
     gallery: GallerySettings = field(default_factory=GallerySettings)
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    calibration: CalibrationSettings = field(default_factory=CalibrationSettings)
     camera: CameraSettings = field(default_factory=CameraSettings)
     view: ViewSettings = field(default_factory=ViewSettings)
     search: SearchSettings = field(default_factory=SearchSettings)
+    refinement: RefinementSettings = field(default_factory=RefinementSettings)
     similarity: SimilaritySettings = field(default_factory=SimilaritySettings)
+    registration: RegistrationSettings = field(default_factory=RegistrationSettings)
+    filter: FilterSettings = field(default_factory=FilterSettings)
     gate: GateSettings = field(default_factory=GateSettings)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import faiss
 import numpy as np
+from scipy.spatial import cKDTree
 
 from lkpan_ros.errors import GalleryError
 from lkpan_ros.localization import gallery_file
@@ -16,6 +17,8 @@ from lkpan_ros.localization.mosaic import Mosaic
 from lkpan_ros.localization.types import Matches
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from lkpan_model.encoder import EncoderIdentity
@@ -61,6 +64,7 @@ class Gallery:
         self.positions_m.flags.writeable = False
         self._index = _index_of(descriptors)
         self._by_north = np.argsort(self.positions_m[:, 1], kind="stable")
+        self._places: cKDTree | None = None
         self._content_hash: str | None = None
 
     def __len__(self) -> int:
@@ -160,11 +164,17 @@ class Gallery:
         nw, ne, se, sw = (self.frame.point(east + x, north + y) for x, y in corners)
         return nw, ne, se, sw
 
+    def descriptors(self, tiles: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Those of some tiles, (B,) rows of the gallery: (B, D) float32, of unit length as far as 16 bits can say."""
+        return np.asarray(self._index.reconstruct_batch(np.ascontiguousarray(tiles, np.int64)), np.float32)
+
     def search(
         self,
         descriptors: NDArray[np.float32],
         candidates: int,
         near: tuple[float, float, float] | None = None,
+        *,
+        turns_deg: Sequence[float] = (),
     ) -> Matches:
         """The tiles most similar to any of some descriptors of one view; exact.
 
@@ -172,6 +182,7 @@ class Gallery:
             descriptors: (R, D) float32, unit length: the view, turned R ways.
             candidates: How many tiles at most, 1 or more.
             near: East, north and radius in metres: only tiles whose centre lies within; None: all.
+            turns_deg: What each descriptor's view is turned by; empty: nothing.
 
         Returns:
             The tiles, best first; none where `near` leaves none.
@@ -188,7 +199,7 @@ class Gallery:
             candidates = min(candidates, len(tiles))
             selection = faiss.SearchParameters(sel=_selector(tiles, len(self)))  # type: ignore[call-arg]
         similarity, tile = self._exhaustive(queries, min(candidates, len(self)), selection)
-        return self._matches(similarity, tile, candidates)
+        return self._matches(similarity, tile, candidates, np.array(turns_deg or [0.0] * len(queries)))
 
     def _exhaustive(
         self, queries: NDArray[np.float32], candidates: int, selection: faiss.SearchParameters | None
@@ -220,7 +231,13 @@ class Gallery:
         distance_m = np.hypot(*(self.positions_m[strip] - (east_m, north_m)).T)
         return np.sort(strip[distance_m <= radius_m])
 
-    def _matches(self, similarity: NDArray[np.float32], tile: NDArray[np.int64], candidates: int) -> Matches:
+    def _matches(
+        self,
+        similarity: NDArray[np.float32],
+        tile: NDArray[np.int64],
+        candidates: int,
+        turns_deg: NDArray[np.float64],
+    ) -> Matches:
         """Of R x K similarities and tiles the best of each tile, best first."""
         rotation = np.repeat(np.arange(len(tile)), tile.shape[1])
         flat_tile, flat_similarity = tile.ravel(), similarity.ravel()
@@ -232,7 +249,16 @@ class Gallery:
             similarity=flat_similarity[chosen],
             position_m=self.positions_m[flat_tile[chosen]],
             rotation=rotation[chosen],
+            turn_deg=turns_deg[rotation[chosen]],
         )
+
+    def covers(self, positions_m: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Of (N, 2) points in the local frame, whether a tile's centre lies within a stride; (N,) bool."""
+        if self._places is None:
+            self._places = cKDTree(self.positions_m)
+        distance_m, _ = self._places.query(positions_m, distance_upper_bound=self.stride_m)
+        near: NDArray[np.bool_] = np.isfinite(distance_m)
+        return near
 
     def window(
         self, east_m: float, north_m: float, size_m: float, px: int

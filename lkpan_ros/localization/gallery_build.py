@@ -120,11 +120,12 @@ def _info(source: MapSource, encoder: PatchEncoder, grid: TileGrid) -> GalleryIn
         source_crs=source.crs,
         source_bounds=(bounds.west, bounds.south, bounds.east, bounds.north),
         encoder=encoder.identity.to_dict(),
-        created_by=_software(),
+        created_by=software(),
     )
 
 
-def _software() -> str:
+def software() -> str:
+    """Name and version of this package."""
     try:
         return f"lkpan_ros {version('lkpan_ros')}"
     except PackageNotFoundError:

@@ -9,21 +9,34 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lkpan_ros.localization.integrity import Place, most_probable_place, probability_within
-from lkpan_ros.localization.types import Fix, Reason, Reference, Refusal, Rejection, Timings
-from lkpan_ros.localization.view import ground_patch, quarter_turn, quarter_turns
+from lkpan_ros.localization.bayes_filter import BayesFilter
+from lkpan_ros.localization.decision import Decision
+from lkpan_ros.localization.measurement import measure
+from lkpan_ros.localization.motion import Motion
+from lkpan_ros.localization.refinement import make_refiner, turns_within
+from lkpan_ros.localization.retrieval import about_hypotheses, joined, only_expected
+from lkpan_ros.localization.types import Reason, Refusal, Rejection, Timings
+from lkpan_ros.localization.view import ground_patch, turned_clockwise
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from lkpan_model.encoder import Encoder
+    from lkpan_ros.localization.bayes_filter import Belief
     from lkpan_ros.localization.config import LocalizerConfig
     from lkpan_ros.localization.gallery import Gallery
-    from lkpan_ros.localization.types import Frame, GroundView, Matches
+    from lkpan_ros.localization.types import Fix, Frame, GroundView
+
+_HEADINGS = 8  # tried where the heading is unknown
+_TRACKED_MASS = 0.9  # from this on the heading that the track has is taken for granted
+_TRACKED_TURN_DEG = 25.0
+_FORGOTTEN_S = 60.0  # after that long the same picture is news
 
 
 class Localizer:
-    """Finds frames in a gallery.
+    """Finds frames in a gallery, with what the frames before said.
 
     Args:
         gallery: Made with the same encoder.
@@ -32,10 +45,9 @@ class Localizer:
     """
 
     def __init__(self, gallery: Gallery, encoder: Encoder, config: LocalizerConfig) -> None:
-        self._gallery = gallery
         self._encoder = encoder
-        self._config = config
-        self._last_stamp_s = -math.inf
+        self.configure(config)
+        self.replace_gallery(gallery)
 
     @property
     def gallery(self) -> Gallery:
@@ -47,17 +59,30 @@ class Localizer:
         """The settings in use."""
         return self._config
 
+    @property
+    def belief(self) -> Belief:
+        """What the frames so far say of the place."""
+        return self._filter.belief
+
     def configure(self, config: LocalizerConfig) -> None:
-        """Use other settings from the next frame on."""
+        """Use other settings from the next frame on; what is believed is kept."""
         self._config = config
+        if hasattr(self, "_filter"):
+            self._filter.configure(config.filter)
 
     def replace_gallery(self, gallery: Gallery) -> None:
-        """Use another gallery, made with the same encoder, from the next frame on."""
+        """Use another gallery, made with the same encoder, from the next frame on; what was believed is forgotten."""
         self._gallery = gallery
+        self._refiner = make_refiner(gallery, self._config.refinement)
+        self.reset()
 
     def reset(self) -> None:
         """Forget what earlier frames said; the next stamp may be any."""
         self._last_stamp_s = -math.inf
+        self._filter = BayesFilter(self._config.filter)
+        self._motion = Motion()
+        self._seen: tuple[NDArray[np.float32], float] | None = None
+        self._placed: bool | None = None
 
     def localize(self, frame: Frame) -> Fix | Rejection:
         """Find where a frame was taken. A frame that yields no fix yields the reason; nothing is raised for it."""
@@ -70,17 +95,33 @@ class Localizer:
     def _locate(self, frame: Frame, clock: _Clock) -> Fix | Rejection:
         gallery, config = self._gallery, self._config
         self._check_stamp(frame.stamp_s)
-        view = ground_patch(frame, gallery.tile_size_m, gallery.tile_px, config.view)
+        self._motion.advance(self._filter, frame, config)
+        views = self._views(frame)
         clock.lap("view_s")
-        descriptors = self._encoder.encode(quarter_turns(view))
+        descriptors = self._encoder.encode([view.patch for view in views])
         clock.lap("encode_s")
-        matches = gallery.search(
-            descriptors, config.search.candidates, self._search_area(frame, view, gallery)
+        retrieved = gallery.search(
+            descriptors, config.search.candidates, self._search_area(frame, views[0]), turns_deg=_turns(views)
         )
+        if len(retrieved.tile) == 0:
+            raise Refusal(Reason.OUT_OF_MAP, "no tile of the gallery lies where the prior puts the view")
+        tracked = about_hypotheses(gallery, descriptors, self._expected_views(views), _turns(views))
         clock.lap("search_s")
-        decision = self._decide(frame, view, matches, gallery)
+        registrations = self._refiner.refine(
+            views, joined(tracked, retrieved), self._turns_to_try(views), self._windows()
+        )
+        clock.lap("refine_s")
+        level, novelty = float(retrieved.similarity.mean()), self._novelty(descriptors, frame.stamp_s)
+        measurement = measure(
+            registrations, views, level, gallery, config, novelty=novelty,
+            only_expected=only_expected(registrations, tracked, retrieved, config.refinement),
+        )  # fmt: skip
+        self._filter.update(measurement.evidence, lambda belief: gallery.covers(_ahead(belief, views[0])))
+        clock.lap("filter_s")
+        decision = Decision(frame.stamp_s, gallery, config, views, retrieved, registrations, measurement)
+        outcome = decision.decide(self._filter.belief)
         clock.lap("decide_s")
-        return decision
+        return outcome
 
     def _check_stamp(self, stamp_s: float) -> None:
         if not math.isfinite(stamp_s):
@@ -93,13 +134,61 @@ class Localizer:
             )
         self._last_stamp_s = stamp_s
 
-    def _search_area(
-        self, frame: Frame, view: GroundView, gallery: Gallery
-    ) -> tuple[float, float, float] | None:
+    def _views(self, frame: Frame) -> list[GroundView]:
+        """The patch; one for each heading it may have where the heading is unknown."""
+        gallery, settings = self._gallery, self._config.view
+        headings = [0.0]
+        if frame.attitude is None or frame.attitude.heading_deg is None:
+            headings = self._headings()
+        views = [
+            ground_patch(
+                frame, gallery.tile_size_m, gallery.tile_px, settings, assumed_heading_deg=heading_deg
+            )
+            for heading_deg in headings
+        ]
+        placed = views[0].offset_m is not None
+        if self._placed is not None and self._placed != placed:
+            # The places of vehicles and of views are not the same places.
+            self._filter.reset()
+        self._placed = placed
+        return views
+
+    def _headings(self) -> list[float]:
+        belief = self._filter.belief
+        if self._tracking() and belief.turn_sigma_deg[0] < _TRACKED_TURN_DEG:
+            return [float(belief.turn_deg[0]) % 360.0]
+        return [360.0 / _HEADINGS * k for k in range(_HEADINGS)]
+
+    def _tracking(self) -> bool:
+        belief = self._filter.belief
+        return len(belief) > 0 and bool(belief.weight[0] > _TRACKED_MASS)
+
+    def _windows(self) -> int:
+        settings = self._config.refinement
+        return min(settings.windows, settings.tracked_windows) if self._tracking() else settings.windows
+
+    def _turns_to_try(self, views: Sequence[GroundView]) -> tuple[float, ...]:
+        settings, belief = self._config.refinement, self._filter.belief
+        if len(views) > 1:
+            return turns_within(180.0 / _HEADINGS, settings.turn_step_deg)
+        if not views[0].north_up and len(belief):
+            return turns_within(2.0 * float(belief.turn_sigma_deg[0]), settings.turn_step_deg)
+        if self._tracking():
+            return turns_within(
+                2.0 * float(belief.turn_sigma_deg[0]), settings.turn_step_deg, float(belief.turn_deg[0])
+            )
+        return turns_within(settings.turn_reach_deg, settings.turn_step_deg)
+
+    def _expected_views(self, views: Sequence[GroundView]) -> NDArray[np.float64]:
+        """Where the heaviest hypotheses put the middle of the view, (N, 2)."""
+        belief = self._filter.belief
+        return _ahead(belief, views[0])[: self._config.filter.expected_places]
+
+    def _search_area(self, frame: Frame, view: GroundView) -> tuple[float, float, float] | None:
         """East, north and radius in metres within which a prior puts the centre of the view."""
         if frame.prior is None:
             return None
-        vehicle = gallery.frame.to_local(frame.prior.position.lat_deg, frame.prior.position.lon_deg)
+        vehicle = self._gallery.frame.to_local(frame.prior.position.lat_deg, frame.prior.position.lon_deg)
         radius_m = frame.prior.radius_m + self._config.search.prior_margin_m
         if view.offset_m is None:
             radius_m += self._config.view.unknown_offset_m
@@ -109,78 +198,31 @@ class Localizer:
             radius_m += float(np.linalg.norm(view.offset_m))
         return float(vehicle[0]), float(vehicle[1]), radius_m
 
-    def _decide(self, frame: Frame, view: GroundView, matches: Matches, gallery: Gallery) -> Fix | Rejection:
-        gate = self._config.gate
-        if len(matches.tile) == 0:
-            raise Refusal(Reason.OUT_OF_MAP, "no tile of the gallery lies where the prior puts the view")
-        place = most_probable_place(matches, self._config.similarity, gate.radius_m, gallery.stride_m)
-        view_probability = place.mass * probability_within(place.covariance_m2, gate.radius_m)
-        sure = view_probability >= gate.min_probability  # asked this way round, NaN is not sure
-        if not sure:
-            return _rejection(frame.stamp_s, place, view_probability, matches, gate.min_probability)
-        return self._fix(frame.stamp_s, view, place, view_probability, matches, gallery)
-
-    def _fix(
-        self,
-        stamp_s: float,
-        view: GroundView,
-        place: Place,
-        view_probability: float,
-        matches: Matches,
-        gallery: Gallery,
-    ) -> Fix:
-        """The vehicle's position where the view's geometry gives it well enough, else the view's."""
-        gate, seen = self._config.gate, gallery.frame.point(*place.position_m)
-        fix = Fix(
-            stamp_s=stamp_s,
-            position=seen,
-            covariance_m2=place.covariance_m2,
-            reference=Reference.VIEW,
-            view=seen,
-            view_covariance_m2=place.covariance_m2,
-            probability=view_probability,
-            matches=matches,
-        )
-        if view.offset_m is None:
-            return replace(
-                fix, covariance_m2=_widened(place.covariance_m2, self._config.view.unknown_offset_m)
-            )
-        turn = quarter_turn(place.rotation)
-        covariance = place.covariance_m2 + turn @ view.offset_covariance_m2 @ turn.T
-        probability = place.mass * probability_within(covariance, gate.radius_m)
-        sure = probability >= gate.min_probability
-        if not sure:
-            return replace(fix, covariance_m2=_widened(covariance, float(np.linalg.norm(view.offset_m))))
-        vehicle = place.position_m - turn @ view.offset_m
-        return replace(
-            fix,
-            position=gallery.frame.point(*vehicle),
-            covariance_m2=covariance,
-            reference=Reference.VEHICLE,
-            probability=probability,
-        )
+    def _novelty(self, descriptors: NDArray[np.float32], stamp_s: float) -> float:
+        """0..1: how much of a frame its predecessor did not already show, or has been forgotten since."""
+        before, self._seen = self._seen, (descriptors, stamp_s)
+        if before is None:
+            return 1.0
+        fall = 1.0 - float((descriptors @ before[0].T).max())
+        known = 1.0 - min(max(fall / self._config.filter.independent_view, 0.0), 1.0)
+        return 1.0 - known * math.exp(-(stamp_s - before[1]) / _FORGOTTEN_S)
 
 
-def _widened(covariance_m2: NDArray[np.float64], offset_m: float) -> NDArray[np.float64]:
-    """The covariance of a view's position when it stands for a vehicle about `offset_m` away from it."""
-    return covariance_m2 + np.eye(2) * offset_m**2
+def _turns(views: Sequence[GroundView]) -> list[float]:
+    """By which each patch is turned against the one drawn as the frame stands."""
+    if views[0].north_up:
+        return [0.0]
+    return [view.pose.attitude.heading_deg or 0.0 for view in views]
 
 
-def _rejection(
-    stamp_s: float, place: Place, probability: float, matches: Matches, needed: float
-) -> Rejection:
-    """Why the most probable place is not good enough."""
-    numbers = (
-        f"best place {place.mass:.2f}, next {place.runner_up:.2f}, none of the gallery {place.none_of_these:.2f}, "
-        f"best similarity {matches.similarity[0]:.3f}, gate.min_probability {needed:g}"
-    )
-    if place.none_of_these >= max(place.mass, place.runner_up):
-        return Rejection(
-            stamp_s, Reason.LOW_SIMILARITY, f"nothing looks enough like it: {numbers}", probability, matches
-        )
-    return Rejection(
-        stamp_s, Reason.AMBIGUOUS, f"several places look like it: {numbers}", probability, matches
-    )
+def _ahead(belief: Belief, view: GroundView) -> NDArray[np.float64]:
+    """Where each hypothesis puts the middle of the view, (K, 2)."""
+    places = belief.mean[:, :2].copy()
+    if view.offset_m is not None:
+        drawn = 0.0 if view.north_up else view.pose.attitude.heading_deg or 0.0
+        for row, turn in enumerate(belief.turn_deg):
+            places[row] += turned_clockwise(view.offset_m, float(turn) - drawn)
+    return places
 
 
 class _Clock:

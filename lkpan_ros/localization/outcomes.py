@@ -1,4 +1,4 @@
-"""What became of each frame of a flight beside the truth, as rows of a CSV, and the figures that sum them up."""
+"""What became of each frame of a flight beside the truth, and the CSV of it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,30 @@ from lkpan_ros.localization.geodesy import LatLon, east_north_m
 from lkpan_ros.localization.types import Fix, Reference, Rejection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from lkpan_ros.localization.gallery import Gallery
+
 FALSE_FIX_M = 30.0  # a fix further from the truth than this is false
+CHI2_95, CHI2_99 = (
+    5.991,
+    9.210,
+)  # so much of a Gaussian in the plane lies within this squared Mahalanobis distance
+
+# Columns that earlier versions did not write; a table without them has None there.
+_ADDED = frozenset(
+    {
+        "in_gallery",
+        "refine_ms",
+        "filter_ms",
+        "view_var_east_m2",
+        "view_cov_east_north_m2",
+        "view_var_north_m2",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -42,15 +60,21 @@ class FrameOutcome:
         var_east_m2: Covariance of the position that `reference` names, ENU.
         cov_east_north_m2: The same.
         var_north_m2: The same.
+        view_var_east_m2: Covariance of the view's position.
+        view_cov_east_north_m2: The same.
+        view_var_north_m2: The same.
         true_lat: The vehicle's true position, degrees.
         true_lon: The same.
         true_view_lat: The true ground point in the middle of the view, degrees.
         true_view_lon: The same.
         rank: Place, from 1, of the first tile within one stride of the true view among the candidates; 0: none of
             them is; None: unknown, or no tile of the gallery lies there.
+        in_gallery: Whether the true view lies on a tile of the gallery: where it does not, a fix is false.
         view_ms: Time of this stage, milliseconds.
         encode_ms: The same.
         search_ms: The same.
+        refine_ms: The same.
+        filter_ms: The same.
         decide_ms: The same.
         latency_ms: From the frame to its outcome, milliseconds.
     """
@@ -68,14 +92,20 @@ class FrameOutcome:
     var_east_m2: float | None = None
     cov_east_north_m2: float | None = None
     var_north_m2: float | None = None
+    view_var_east_m2: float | None = None
+    view_cov_east_north_m2: float | None = None
+    view_var_north_m2: float | None = None
     true_lat: float | None = None
     true_lon: float | None = None
     true_view_lat: float | None = None
     true_view_lon: float | None = None
     rank: int | None = None
+    in_gallery: bool | None = None
     view_ms: float | None = None
     encode_ms: float | None = None
     search_ms: float | None = None
+    refine_ms: float | None = None
+    filter_ms: float | None = None
     decide_ms: float | None = None
     latency_ms: float | None = None
 
@@ -94,38 +124,62 @@ class FrameOutcome:
     @property
     def covariance_m2(self) -> NDArray[np.float64] | None:
         """2 x 2 float64, of the position that `reference` names."""
-        if self.var_east_m2 is None or self.cov_east_north_m2 is None or self.var_north_m2 is None:
-            return None
-        return np.array(
-            [[self.var_east_m2, self.cov_east_north_m2], [self.cov_east_north_m2, self.var_north_m2]]
-        )
+        return _matrix(self.var_east_m2, self.cov_east_north_m2, self.var_north_m2)
+
+    @property
+    def view_covariance_m2(self) -> NDArray[np.float64] | None:
+        """2 x 2 float64, of the view's position."""
+        return _matrix(self.view_var_east_m2, self.view_cov_east_north_m2, self.view_var_north_m2)
 
     @property
     def nees(self) -> float | None:
         """Squared Mahalanobis distance of the error over 2: 1 on average where the covariance is honest."""
-        error, covariance = self.error_m, self.covariance_m2
-        if error is None or covariance is None:
+        return _nees(self.error_m, self.covariance_m2)
+
+    @property
+    def view_nees(self) -> float | None:
+        """The same of the view's position."""
+        return _nees(self.view_error_m, self.view_covariance_m2)
+
+    @property
+    def false_fix(self) -> bool | None:
+        """A fix more than 30 m from its truth, or of ground that is not in the gallery. None: no fix, or no truth."""
+        if not self.fix:
             return None
-        return float(error @ np.linalg.solve(covariance, error)) / 2.0
+        if self.in_gallery is False:
+            return True
+        error = self.error_m
+        return None if error is None else math.hypot(*error) > FALSE_FIX_M
 
 
 def outcome_of(
-    result: Fix | Rejection, vehicle: LatLon | None, view: LatLon | None, rank: int | None = None
+    result: Fix | Rejection, vehicle: LatLon | None, view: LatLon | None, gallery: Gallery | None = None
 ) -> FrameOutcome:
-    """The row of a localizer's result beside the truth."""
+    """The row of a localizer's result beside the truth.
+
+    Args:
+        result: What the localizer said.
+        vehicle: True position of the vehicle, or None where unknown.
+        view: The true ground point in the middle of the view, or None where unknown.
+        gallery: The one searched; without it `rank` and `in_gallery` are unknown.
+    """
     t = result.timings
     true_lat, true_lon = _degrees(vehicle)
     true_view_lat, true_view_lon = _degrees(view)
+    local = gallery.frame.to_local(view.lat_deg, view.lon_deg) if gallery and view else None
     return replace(
-        _refused(result) if isinstance(result, Rejection) else _stated(result),
+        _stated(result) if isinstance(result, Fix) else _refused(result),
         true_lat=true_lat,
         true_lon=true_lon,
         true_view_lat=true_view_lat,
         true_view_lon=true_view_lon,
-        rank=rank,
+        rank=None if local is None or gallery is None else _rank(gallery, result, local),
+        in_gallery=None if local is None or gallery is None else _on_a_tile(gallery, local),
         view_ms=t.view_s * 1e3,
         encode_ms=t.encode_s * 1e3,
         search_ms=t.search_s * 1e3,
+        refine_ms=t.refine_s * 1e3,
+        filter_ms=t.filter_s * 1e3,
         decide_ms=t.decide_s * 1e3,
         latency_ms=t.total_s * 1e3,
     )
@@ -136,7 +190,8 @@ def _refused(result: Rejection) -> FrameOutcome:
 
 
 def _stated(result: Fix) -> FrameOutcome:
-    covariance = result.view_covariance_m2 if result.reference is Reference.VIEW else result.covariance_m2
+    seen = result.view_covariance_m2
+    covariance = seen if result.reference is Reference.VIEW else result.covariance_m2
     return FrameOutcome(
         result.stamp_s,
         True,
@@ -149,70 +204,25 @@ def _stated(result: Fix) -> FrameOutcome:
         var_east_m2=float(covariance[0, 0]),
         cov_east_north_m2=float(covariance[0, 1]),
         var_north_m2=float(covariance[1, 1]),
+        view_var_east_m2=float(seen[0, 0]),
+        view_cov_east_north_m2=float(seen[0, 1]),
+        view_var_north_m2=float(seen[1, 1]),
     )
 
 
-@dataclass(frozen=True)
-class Summary:
-    """The figures of a flight. None: no frame had what it takes to know.
-
-    Attributes:
-        frames: All of them.
-        fixes: Frames that yielded a fix.
-        availability: Fixes over frames.
-        view_error_median_m: Of the fixes' views against their truth.
-        view_error_p90_m: 90 % of them are at most this far off.
-        vehicle_error_median_m: Of the fixes that state the vehicle's position.
-        false_fix_rate: Share of the fixes with a truth that are more than 30 m from it.
-        nees: Mean over the fixes with a truth, the false ones among them.
-        recall_at_1: Frames whose best tile lies within one stride of the true view, over the frames whose true
-            view is known and in the gallery.
-        recall_at_5: One of the best five.
-        recall_at_10: One of the best ten.
-        latency_p50_ms: Median time from a frame to its outcome, of the frames that went all the way to the decision.
-    """
-
-    frames: int
-    fixes: int
-    availability: float
-    view_error_median_m: float | None
-    view_error_p90_m: float | None
-    vehicle_error_median_m: float | None
-    false_fix_rate: float | None
-    nees: float | None
-    recall_at_1: float | None
-    recall_at_5: float | None
-    recall_at_10: float | None
-    latency_p50_ms: float | None
+def _rank(gallery: Gallery, result: Fix | Rejection, truth_m: NDArray[np.float64]) -> int | None:
+    """Place, from 1, of the first tile within one stride of the true view; 0 if none, None if unknowable."""
+    if np.linalg.norm(gallery.positions_m - truth_m, axis=1).min() > gallery.stride_m:
+        return None
+    if result.matches is None:
+        return 0
+    right = np.linalg.norm(result.matches.position_m - truth_m, axis=1) <= gallery.stride_m
+    return int(right.argmax()) + 1 if right.any() else 0
 
 
-def summarize(outcomes: Sequence[FrameOutcome]) -> Summary:
-    """The figures of a flight of at least one frame."""
-    fixes = [outcome for outcome in outcomes if outcome.fix]
-    errors = _lengths(fix.error_m for fix in fixes)
-    view_errors = _lengths(fix.view_error_m for fix in fixes)
-    vehicle = _lengths(fix.error_m for fix in fixes if fix.reference == Reference.VEHICLE.value)
-    ranks = np.array([outcome.rank for outcome in outcomes if outcome.rank is not None], int)
-    recalls = [_mean((ranks >= 1) & (ranks <= k)) for k in (1, 5, 10)]
-    return Summary(
-        frames=len(outcomes),
-        fixes=len(fixes),
-        availability=len(fixes) / len(outcomes),
-        view_error_median_m=_percentile(view_errors, 50),
-        view_error_p90_m=_percentile(view_errors, 90),
-        vehicle_error_median_m=_percentile(vehicle, 50),
-        false_fix_rate=_mean(errors > FALSE_FIX_M),
-        nees=_mean(np.array([fix.nees for fix in fixes if fix.nees is not None])),
-        recall_at_1=recalls[0],
-        recall_at_5=recalls[1],
-        recall_at_10=recalls[2],
-        latency_p50_ms=_percentile(
-            np.array(
-                [o.latency_ms for o in outcomes if o.decide_ms and o.latency_ms is not None], np.float64
-            ),
-            50,
-        ),
-    )
+def _on_a_tile(gallery: Gallery, truth_m: NDArray[np.float64]) -> bool:
+    apart_m = np.abs(gallery.positions_m - truth_m).max(1)
+    return bool(apart_m.min() <= gallery.tile_size_m / 2)
 
 
 def write_outcomes(path: Path, outcomes: Sequence[FrameOutcome]) -> None:
@@ -240,19 +250,38 @@ def read_outcomes(path: Path) -> list[FrameOutcome]:
 
 
 def _cells(outcome: FrameOutcome) -> dict[str, object]:
-    cells = {name: "" if value is None else value for name, value in asdict(outcome).items()}
-    return cells | {"fix": int(outcome.fix)}
+    values = asdict(outcome).items()
+    return {
+        name: "" if value is None else int(value) if type(value) is bool else value for name, value in values
+    }
 
 
 def _outcome(row: dict[str, str]) -> FrameOutcome:
+    row = dict.fromkeys(_ADDED, "") | row
     texts = {name: row[name] for name in ("reason", "detail", "reference")}
     numbers = {
         entry.name: float(row[entry.name]) if row[entry.name] else None
         for entry in fields(FrameOutcome)
-        if entry.name not in {"stamp_s", "fix", "rank", *texts}
+        if entry.name not in {"stamp_s", "fix", "rank", "in_gallery", *texts}
     }
-    rank = int(row["rank"]) if row["rank"] else None
-    return FrameOutcome(float(row["stamp_s"]), row["fix"] == "1", rank=rank, **texts, **numbers)  # type: ignore[arg-type]
+    return FrameOutcome(
+        float(row["stamp_s"]),
+        row["fix"] == "1",
+        rank=int(row["rank"]) if row["rank"] else None,
+        in_gallery=row["in_gallery"] == "1" if row["in_gallery"] else None,
+        **texts,  # type: ignore[arg-type]
+        **numbers,  # type: ignore[arg-type]
+    )
+
+
+def _matrix(ee: float | None, en: float | None, nn: float | None) -> NDArray[np.float64] | None:
+    return None if ee is None or en is None or nn is None else np.array([[ee, en], [en, nn]])
+
+
+def _nees(error_m: NDArray[np.float64] | None, covariance_m2: NDArray[np.float64] | None) -> float | None:
+    if error_m is None or covariance_m2 is None:
+        return None
+    return float(error_m @ np.linalg.solve(covariance_m2, error_m)) / 2.0
 
 
 def _difference_m(
@@ -265,15 +294,3 @@ def _difference_m(
 
 def _degrees(point: LatLon | None) -> tuple[float, float] | tuple[None, None]:
     return (point.lat_deg, point.lon_deg) if point else (None, None)
-
-
-def _lengths(errors: Iterable[NDArray[np.float64] | None]) -> NDArray[np.float64]:
-    return np.array([math.hypot(*error) for error in errors if error is not None], np.float64)
-
-
-def _percentile(values: NDArray[np.float64], percent: float) -> float | None:
-    return float(np.percentile(values, percent)) if values.size else None
-
-
-def _mean(values: NDArray[np.float64] | NDArray[np.bool_]) -> float | None:
-    return float(values.mean()) if values.size else None

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from lkpan_ros.localization.camera import Attitude, Intrinsics
     from lkpan_ros.localization.geodesy import LatLon
+    from lkpan_ros.localization.view import Pose
 
 
 class Reason(str, Enum):
@@ -22,9 +23,10 @@ class Reason(str, Enum):
     BAD_IMAGE = "bad_image"  # the picture cannot be decoded or shows nothing
     STALE_FRAME = "stale_frame"  # its stamp repeats or goes back
     VIEW_INVALID = "view_invalid"  # height or attitude make no ground patch (horizon, on the ground, NaN)
-    OUT_OF_MAP = "out_of_map"  # the prior leaves no tile of the gallery
+    OUT_OF_MAP = "out_of_map"  # the view leaves the gallery, or the prior leaves no tile of it
     LOW_SIMILARITY = "low_similarity"  # nothing in the gallery looks like it
     AMBIGUOUS = "ambiguous"  # several places look alike
+    UNCERTAIN = "uncertain"  # the place is known, but not well enough
     NO_GALLERY = "no_gallery"  # no gallery is loaded
     INTERNAL_ERROR = "internal_error"  # a defect of this software; the log has the traceback
 
@@ -59,6 +61,19 @@ class Prior:
 
 
 @dataclass(frozen=True, eq=False)
+class Odometry:
+    """Where odometry has the vehicle when a picture is taken. Only differences between two of them count.
+
+    Attributes:
+        position_m: (3,) float64, metres in the odometry's own frame, z up.
+        rotation: 3 x 3 float64, that frame from body (REP-103: x forward, y left, z up).
+    """
+
+    position_m: NDArray[np.float64]
+    rotation: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
 class Frame:
     """One picture of the camera with all that is known about how it was taken.
 
@@ -69,6 +84,7 @@ class Frame:
         attitude: How the camera was turned, or None where unknown. Its heading may be unknown by itself.
         height_m: Height of the camera above the ground, metres, or None where unknown.
         prior: Restricts the search, or None.
+        odometry: Of the same moment, or None where there is none.
     """
 
     stamp_s: float
@@ -77,6 +93,7 @@ class Frame:
     attitude: Attitude | None = None
     height_m: float | None = None
     prior: Prior | None = None
+    odometry: Odometry | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,18 +103,17 @@ class GroundView:
     Attributes:
         patch: P x P x 3 uint8, RGB, seen from above; north is up where the heading is known.
         mask: P x P bool, True where the frame showed the ground.
-        north_up: False: the heading is unknown, the patch may be turned by any angle.
+        north_up: False: the heading is unknown and was assumed.
         offset_m: (2,) float64, east and north from the vehicle to the centre of the patch; None where height or
-            attitude are unknown. Where only the heading is unknown it is meant for the patch as it stands and
-            turns with it.
-        offset_covariance_m2: 2 x 2 float64, of that offset, from the errors of tilt, heading and height.
+            attitude are unknown. Where the heading was assumed it turns with it.
+        pose: Of the camera, as known or assumed.
     """
 
     patch: NDArray[np.uint8]
     mask: NDArray[np.bool_]
     north_up: bool
     offset_m: NDArray[np.float64] | None
-    offset_covariance_m2: NDArray[np.float64]
+    pose: Pose
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,13 +124,43 @@ class Matches:
         tile: (K,) int64, row of the gallery.
         similarity: (K,) float32, inner product of unit descriptors.
         position_m: (K, 2) float64, the tiles' centres, east and north in the gallery's frame.
-        rotation: (K,) int64, index of the descriptor that matched (quarter turns of the patch).
+        rotation: (K,) int64, index of the descriptor that matched; there are several where the heading is unknown.
+        turn_deg: (K,) float64, clockwise turn of the north-up patch (drawn for heading 0 where the heading is unknown)
+            that this descriptor is of.
     """
 
     tile: NDArray[np.int64]
     similarity: NDArray[np.float32]
     position_m: NDArray[np.float64]
     rotation: NDArray[np.int64]
+    turn_deg: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Registrations:
+    """Where a view may lie on the map: N places, found in windows about some matches.
+
+    Attributes:
+        match: (N,) int64, the match about which the window lies.
+        view: (N,) int64, which of the frame's views was registered (there are several where the heading is unknown).
+        position_m: (N, 2) float64, of the centre of the patch, east and north in the gallery's frame.
+        spread_m2: (N, 2, 2) float64, of the likelihood about it.
+        turn_deg: (N,) float64, by which the patch is turned clockwise to lie on the map.
+        scale: (N,) float64, metres on the map for a metre of the patch.
+        quality: (N,) float64, of the fit, at most 1.
+        similarity: (N,) float32, of the match.
+        fitted: (N,) bool, True where turn and scale were fitted.
+    """
+
+    match: NDArray[np.int64]
+    view: NDArray[np.int64]
+    position_m: NDArray[np.float64]
+    spread_m2: NDArray[np.float64]
+    turn_deg: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    quality: NDArray[np.float64]
+    similarity: NDArray[np.float32]
+    fitted: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -124,12 +170,14 @@ class Timings:
     view_s: float = 0.0
     encode_s: float = 0.0
     search_s: float = 0.0
+    refine_s: float = 0.0
+    filter_s: float = 0.0
     decide_s: float = 0.0
 
     @property
     def total_s(self) -> float:
         """Frame to fix, seconds."""
-        return self.view_s + self.encode_s + self.search_s + self.decide_s
+        return self.view_s + self.encode_s + self.search_s + self.refine_s + self.filter_s + self.decide_s
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +192,9 @@ class Fix:
         view: The ground point in the middle of the patch.
         view_covariance_m2: 2 x 2 float64, of `view`.
         probability: That the view lies within `gate.radius_m` of `view`.
-        matches: The tiles it rests on.
+        matches: The tiles that look most like the view.
+        heading_deg: Of the camera, clockwise from north, as the map says, or None where no view was registered.
+        registrations: Where the view lies, as found around the best tiles.
         timings: What each stage took.
     """
 
@@ -156,6 +206,8 @@ class Fix:
     view_covariance_m2: NDArray[np.float64]
     probability: float
     matches: Matches
+    heading_deg: float | None = None
+    registrations: Registrations | None = None
     timings: Timings = field(default_factory=Timings)
 
 
@@ -169,6 +221,7 @@ class Rejection:
         detail: The same with its numbers, for people.
         probability: Of the best place, where the search came that far.
         matches: The best tiles, where the search came that far.
+        registrations: Where the view may lie, where the refinement came that far.
         timings: What each stage took.
     """
 
@@ -177,4 +230,5 @@ class Rejection:
     detail: str
     probability: float | None = None
     matches: Matches | None = None
+    registrations: Registrations | None = None
     timings: Timings = field(default_factory=Timings)

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 # Read where the camera is unknown; the patch is then scaled to fill the frame, so the number cancels out.
 _ANY_FIELD_OF_VIEW_DEG = 60.0
-# Errors beyond this are no longer small against the geometry; without a heading any direction is possible.
-_QUARTER_TURN_SIGMA_DEG = 90.0 / math.sqrt(12.0)
 
 
 @dataclass(frozen=True)
@@ -46,14 +44,17 @@ class Pose:
         return offset
 
 
-def ground_patch(frame: Frame, size_m: float, size_px: int, settings: ViewSettings) -> GroundView:
+def ground_patch(
+    frame: Frame, size_m: float, size_px: int, settings: ViewSettings, *, assumed_heading_deg: float = 0.0
+) -> GroundView:
     """Warp a frame to a square ground patch.
 
     Args:
         frame: The picture and what is known of how it was taken.
         size_m: Side of the patch on the ground, metres.
         size_px: Side of the patch, pixels.
-        settings: Bounds on tilt, height and coverage, and the errors of the sensors.
+        settings: Bounds on tilt, height and coverage.
+        assumed_heading_deg: Draws the patch as if the camera headed there where its heading is unknown.
 
     Returns:
         The patch, north-up where the heading is known. Where height, attitude or camera are unknown the patch is
@@ -64,16 +65,16 @@ def ground_patch(frame: Frame, size_m: float, size_px: int, settings: ViewSettin
             leave too little ground in the frame.
     """
     _check_image(frame.image)
-    pose = _pose(frame, size_m, settings)
+    pose = _pose(frame, size_m, settings, assumed_heading_deg)
     _check_pose(pose, settings)
     patch, mask = rectify(frame.image, pose, size_m, size_px)
     _check_patch(patch, mask, pose, size_m, settings)
     return GroundView(
         patch=patch,
         mask=mask,
-        north_up=pose.attitude.heading_deg is not None,
+        north_up=frame.attitude is not None and frame.attitude.heading_deg is not None,
         offset_m=pose.offset_m() if pose.placed else None,
-        offset_covariance_m2=_offset_covariance(pose, settings),
+        pose=pose,
     )
 
 
@@ -100,20 +101,11 @@ def rectify(
     return patch.astype(np.uint8, copy=False), inside
 
 
-def quarter_turns(view: GroundView) -> list[NDArray[np.uint8]]:
-    """The patches to encode: the one that is north-up, or its four turns where the heading is unknown.
-
-    Turn k shows the patch as if the camera's heading were 90 k degrees.
-    """
-    if view.north_up:
-        return [view.patch]
-    return [np.ascontiguousarray(np.rot90(view.patch, -k)) for k in range(4)]
-
-
-def quarter_turn(quarter: int) -> NDArray[np.float64]:
-    """2 x 2 float64: turns east and north clockwise by quarter turns, as the patch of that turn is turned."""
-    c, s = ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0))[quarter % 4]
-    return np.array([[c, s], [-s, c]])
+def turned_clockwise(vector_m: NDArray[np.float64], turn_deg: float) -> NDArray[np.float64]:
+    """An (east, north) vector, (2,) float64, turned clockwise as a map is read."""
+    c, s = math.cos(math.radians(turn_deg)), math.sin(math.radians(turn_deg))
+    turned: NDArray[np.float64] = np.array([[c, s], [-s, c]]) @ vector_m
+    return turned
 
 
 def _check_image(image: NDArray[np.uint8]) -> None:
@@ -123,7 +115,7 @@ def _check_image(image: NDArray[np.uint8]) -> None:
         )
 
 
-def _pose(frame: Frame, size_m: float, settings: ViewSettings) -> Pose:
+def _pose(frame: Frame, size_m: float, settings: ViewSettings, assumed_heading_deg: float) -> Pose:
     """What is known of the frame, and assumptions in place of the rest."""
     height_px, width_px = frame.image.shape[:2]
     known = None not in (frame.intrinsics, frame.attitude, frame.height_m)
@@ -137,6 +129,8 @@ def _pose(frame: Frame, size_m: float, settings: ViewSettings) -> Pose:
     camera = frame.intrinsics or Intrinsics.from_field_of_view(width_px, height_px, _ANY_FIELD_OF_VIEW_DEG)
     camera = camera.scaled(width_px, height_px)
     attitude = frame.attitude or Attitude(tilt_deg=0.0, heading_deg=None)
+    if attitude.heading_deg is None:
+        attitude = replace(attitude, heading_deg=assumed_heading_deg)
     height_m = frame.height_m if frame.intrinsics else None
     if height_m is None:  # the height at which the footprint fills the frame's short side
         slant_m = size_m * camera.fx_px / min(width_px, height_px)
@@ -238,21 +232,20 @@ def _largest_radius_squared(camera: Intrinsics) -> float:
     return float((rays**2).sum(-1).max()) * 1.02
 
 
-def _offset_covariance(pose: Pose, settings: ViewSettings) -> NDArray[np.float64]:
-    """2 x 2 float64, of the offset, from the errors of tilt, heading and height (first order)."""
-    if not pose.placed:
-        return np.zeros((2, 2))
+def offset_covariance(
+    pose: Pose, tilt_sigma_deg: float, heading_sigma_deg: float, height_sigma_ratio: float
+) -> NDArray[np.float64]:
+    """2 x 2 float64, square metres, of a pose's offset, from the errors of tilt, heading and height (first order)."""
     attitude = pose.attitude
-    heading_sigma = _QUARTER_TURN_SIGMA_DEG if attitude.heading_deg is None else settings.heading_sigma_deg
     tilt_r = math.radians(attitude.tilt_deg)
     heading_r = math.radians(attitude.heading_deg or 0.0)
     along = np.array([math.sin(heading_r), math.cos(heading_r)])
     across = np.array([math.cos(heading_r), -math.sin(heading_r)])
-    tilt_m = pose.height_m / math.cos(tilt_r) ** 2 * math.radians(settings.tilt_sigma_deg)
-    height_m = pose.height_m * settings.height_sigma_ratio * math.tan(tilt_r)
-    heading_m = pose.height_m * math.tan(tilt_r) * math.radians(heading_sigma)
+    tilt_m = pose.height_m / math.cos(tilt_r) ** 2 * math.radians(tilt_sigma_deg)
+    height_m = pose.height_m * height_sigma_ratio * math.tan(tilt_r)
+    heading_m = pose.height_m * math.tan(tilt_r) * math.radians(heading_sigma_deg)
     # Straight down, an error of the attitude across the heading moves the foot as much as one along it.
-    roll_m = pose.height_m / math.cos(tilt_r) * math.radians(settings.tilt_sigma_deg)
+    roll_m = pose.height_m / math.cos(tilt_r) * math.radians(tilt_sigma_deg)
     return np.outer(along, along) * (tilt_m**2 + height_m**2) + np.outer(across, across) * (
         heading_m**2 + roll_m**2
     )

@@ -21,7 +21,10 @@ KINDS = {
     "imu": ("sensor_msgs/msg/Imu",),
     "height": ("sensor_msgs/msg/Range",),
     "truth": ("sensor_msgs/msg/NavSatFix",),
+    "odometry": ("nav_msgs/msg/Odometry",),
 }
+# Where a topic must be named: a bag holds odometry of wheels, of cameras and of filters side by side.
+_BY_NAME = {"odometry"}
 
 
 @dataclass(frozen=True)
@@ -95,14 +98,16 @@ def _opened(path: Path) -> AnyReader:
 
 
 def _topic(path: Path, kind: str, wanted: str, found: Mapping[str, str]) -> str:
-    """The topic of a kind; empty where there is none (an error for pictures)."""
+    """The topic of a kind; empty where there is none (an error for pictures), or where it must be named."""
     fitting = sorted(topic for topic, msgtype in found.items() if msgtype in KINDS[kind])
     if wanted and wanted not in fitting:
         raise FlightError(
             f"{path}: has no topic {wanted!r} of {' or '.join(KINDS[kind])}; it has {', '.join(fitting) or 'none'}"
         )
-    if wanted or len(fitting) == 1:
-        return wanted or fitting[0]
+    if wanted or kind in _BY_NAME:
+        return wanted
+    if len(fitting) == 1:
+        return fitting[0]
     if fitting:
         raise FlightError(f"{path}: has the {kind} topics {', '.join(fitting)}; give bag.{kind}_topic")
     if kind == "image":

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from nav_msgs.msg import Odometry as OdometryMessage
 from sensor_msgs.msg import CameraInfo, Imu, NavSatFix, Range
 
 from lkpan_ros.node.messages import UNKNOWN_RAD2, no_fix, position_fix
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from lkpan_ros.localization.camera import Attitude, Intrinsics
     from lkpan_ros.localization.geodesy import LatLon
+    from lkpan_ros.localization.types import Odometry
 
 _ANGLE_RAD2 = math.radians(5.0) ** 2
 _MAX_HEIGHT_M = 10_000.0
@@ -78,6 +80,16 @@ def height(height_m: float, stamp: Time, frame_id: str) -> Range:
     message = Range(radiation_type=Range.INFRARED, min_range=0.0, max_range=_MAX_HEIGHT_M)
     message.header.stamp, message.header.frame_id = stamp, frame_id
     message.range = height_m
+    return message
+
+
+def odometry(pose: Odometry, stamp: Time, frame_id: str, body_frame_id: str) -> OdometryMessage:
+    """The message on odom: the pose of the body in the odometry's frame, no twist and no covariance."""
+    message = OdometryMessage(child_frame_id=body_frame_id)
+    message.header.stamp, message.header.frame_id = stamp, frame_id
+    point = message.pose.pose.position
+    point.x, point.y, point.z = (float(value) for value in pose.position_m)
+    fill_quaternion(message.pose.pose.orientation, pose.rotation)
     return message
 
 

@@ -68,9 +68,8 @@ class CameraNode(Node):
     def _simulated(self) -> SimulatedFlight:
         s = self._config.simulator
         self.get_logger().info(f"making the world of seed {s.seed}")
-        return SimulatedFlight(
-            s.seed, FlightSettings(s.seconds, s.rate_hz, s.speed_mps, s.height_m, s.tilt_deg, s.wind)
-        )
+        settings = FlightSettings(s.seconds, s.rate_hz, s.speed_mps, s.height_m, s.tilt_deg, s.wind)
+        return SimulatedFlight(s.seed, settings, odometry=s.odometry)
 
     def _run(self) -> None:
         """In the camera's thread."""

@@ -57,7 +57,10 @@ class OutputSettings:
     )
     depth: int = setting(5, "pictures that the middleware keeps for slow subscribers", low=1, high=100)
     camera_frame_id: str = setting("camera_optical_frame", "header.frame_id of pictures and camera_info")
-    body_frame_id: str = setting("base_link", "header.frame_id of imu, height and truth/fix")
+    body_frame_id: str = setting(
+        "base_link", "header.frame_id of imu, height and truth/fix, child_frame_id of odom"
+    )
+    odometry_frame_id: str = setting("odom", "header.frame_id of odom")
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,9 @@ class SimulatorSettings:
         _FLIGHT.tilt_deg, "of the camera from straight down towards the front, degrees", low=0.0, high=80.0
     )
     wind: float = setting(_FLIGHT.wind, "strength of the gusts: 0 none, 1 a breeze", low=0.0, high=10.0)
+    odometry: bool = setting(
+        False, "publish odom: dead reckoning about 1 % off in scale, whose heading drifts slowly"
+    )
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,9 @@ class BagSettings:
     imu_topic: str = setting("", "sensor_msgs/Imu")
     height_topic: str = setting("", "sensor_msgs/Range")
     truth_topic: str = setting("", "sensor_msgs/NavSatFix, published as truth/fix")
+    odometry_topic: str = setting(
+        "", "nav_msgs/Odometry, published as odom; empty: none, since a bag may have several kinds"
+    )
 
 
 @dataclass(frozen=True)

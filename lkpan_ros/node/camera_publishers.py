@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nav_msgs.msg import Odometry
 from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -47,6 +48,7 @@ class CameraPublishers:
         self._camera_info = self._create(CameraInfo, "camera/camera_info", sensor)
         self._imu = self._create(Imu, "imu", sensor)
         self._height = self._create(Range, "height", sensor)
+        self._odometry = self._create(Odometry, "odom", sensor)
         self._truth = self._create(NavSatFix, "truth/fix", truth)
         self._truth_view = self._create(NavSatFix, "truth/view", truth)
         self._frame_count = self._create(UInt32, "truth/frame_count", truth)
@@ -87,6 +89,9 @@ class CameraPublishers:
             self._imu.publish(camera_messages.imu(shot.body, stamp, body_id, level_only=shot.level_only))
         if shot.height_m is not None:
             self._height.publish(camera_messages.height(shot.height_m, stamp, body_id))
+        if shot.odometry is not None:
+            odom_id = self._settings.odometry_frame_id
+            self._odometry.publish(camera_messages.odometry(shot.odometry, stamp, odom_id, body_id))
         self._truth.publish(camera_messages.truth(shot.vehicle, stamp, body_id))
         self._truth_view.publish(camera_messages.truth(shot.view, stamp, "view"))
         for transport, publisher in self._images.items():
@@ -103,6 +108,7 @@ class CameraPublishers:
             "imu": self._imu,
             "height": self._height,
             "truth": self._truth,
+            "odometry": self._odometry,
         }
         publishers[message.kind].publish(message.cdr)
 

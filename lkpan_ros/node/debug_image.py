@@ -32,10 +32,11 @@ def draw(
     else:
         cells = [_cell(_view(frame, gallery, settings), outcome.reason.value, _RED)]
     if outcome.matches is not None:
-        for tile, similarity, turn in zip(
-            outcome.matches.tile[:_TILES], outcome.matches.similarity, outcome.matches.rotation, strict=False
+        matches = outcome.matches
+        for tile, similarity, turn_deg in zip(
+            matches.tile[:_TILES], matches.similarity, matches.turn_deg, strict=False
         ):
-            text = f"tile {int(tile)} {float(similarity):.3f}" + (f" {90 * int(turn)}d" if turn else "")
+            text = f"tile {int(tile)} {float(similarity):.3f}" + (f" {turn_deg:.0f}d" if turn_deg else "")
             cells.append(_cell(gallery.tile_image(int(tile)), text, _WHITE))
     return np.hstack(cells)
 

@@ -5,20 +5,26 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-from lkpan_ros.localization.types import Fix
+from lkpan_ros.localization.types import Fix, Reason
+from lkpan_ros.node.messages import STAGES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from lkpan_ros.localization.types import Frame, Rejection
     from lkpan_ros.node.parameters import DiagnosticsSettings
 
 _RECENT = 100  # frames that latencies are taken over
 _RATE_WINDOW_S = 5.0
+_REFUSAL_WINDOW_S = 10.0
+_REFUSALS = 1000  # of that window at 100 pictures a second
+_CLOCK_WARNING_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -41,10 +47,13 @@ class Statistics:
         """Forget everything; silence is counted from now."""
         with self._lock:
             self._since_s = self._image_s = self._fix_s = time.monotonic()
-            self._images = self._dropped = self._fixes = self._rejections = 0
+            self._images = self._dropped = self._fixes = self._clock_jumps = 0
             self._recent: deque[_Done] = deque(maxlen=_RECENT)
+            self._refused: Counter[Reason] = Counter()
+            self._refusals: deque[tuple[float, Reason]] = deque(maxlen=_REFUSALS)
             self._last_rejection = ""
             self._last_frame = ""
+            self._clock_jump = (-math.inf, "")
 
     def image(self, *, dropped: bool) -> None:
         """A picture has arrived; it dropped an older one that was still waiting."""
@@ -63,8 +72,18 @@ class Statistics:
                 self._fixes += 1
                 self._fix_s = now_s
             else:
-                self._rejections += 1
+                self._refused[outcome.reason] += 1
+                self._refusals.append((now_s, outcome.reason))
                 self._last_rejection = f"{outcome.reason.value}: {outcome.detail}"
+
+    def clock_jump(self, back_s: float) -> None:
+        """The clock of the pictures has gone back, and the localizer was reset for it."""
+        with self._lock:
+            self._clock_jumps += 1
+            self._clock_jump = (
+                time.monotonic(),
+                f"the clock of the pictures has gone back by {back_s:.1f} s: started anew",
+            )
 
     def verdict(self, settings: DiagnosticsSettings, silence: str) -> tuple[bytes, str]:
         """Level and message. `silence` says what is known about a camera that does not speak."""
@@ -72,13 +91,16 @@ class Statistics:
         with self._lock:
             if now_s - self._image_s > settings.camera_silent_s:
                 return DiagnosticStatus.ERROR, f"no image for {now_s - self._image_s:.0f} s {silence}"
+            jumped_s, jump = self._clock_jump
+            if now_s - jumped_s < _CLOCK_WARNING_S:
+                return DiagnosticStatus.WARN, jump
             if now_s - self._fix_s > settings.no_fix_warn_s:
                 last = f"; last: {self._last_rejection}" if self._last_rejection else ""
                 return DiagnosticStatus.WARN, f"no fix for {now_s - self._fix_s:.0f} s{last}"
         return DiagnosticStatus.OK, "localizing"
 
     def values(self) -> dict[str, str]:
-        """Everything counted, as text by name; times in milliseconds over the last 100 frames."""
+        """Everything counted since the start or the last reset, as text by name; milliseconds over 100 frames."""
         now_s = time.monotonic()
         with self._lock:
             recent = list(self._recent)
@@ -88,14 +110,19 @@ class Statistics:
                 "images": str(self._images),
                 "dropped": str(self._dropped),
                 "fixes": str(self._fixes),
-                "refused": str(self._rejections),
+                "refused": str(self._refused.total()),
+                **{f"refused_{reason.value}": str(self._refused[reason]) for reason in Reason},
+                "refused_last_10_s": _reasons(self._refusals, now_s - _REFUSAL_WINDOW_S),
                 "last_rejection": self._last_rejection,
                 "last_frame": self._last_frame,
+                "clock_jumps": str(self._clock_jumps),
             }
+        probability = recent[-1].outcome.probability if recent else None
+        values["last_probability"] = "" if probability is None else f"{probability:.4f}"
         values["latency_p50_ms"] = _median_ms([done.latency_s for done in recent])
-        for stage in ("view_s", "encode_s", "search_s", "decide_s"):
-            name = f"{stage.removesuffix('_s')}_p50_ms"
-            values[name] = _median_ms([getattr(done.outcome.timings, stage) for done in recent])
+        for stage in STAGES:
+            seconds = [getattr(done.outcome.timings, f"{stage}_s") for done in recent]
+            values[f"{stage}_p50_ms"] = _median_ms(seconds)
         return values
 
 
@@ -121,9 +148,16 @@ def _known(frame: Frame | None) -> str:
         "heading": heading,
         "height": frame.height_m,
         "prior": frame.prior,
+        "odometry": frame.odometry,
     }
     unknown = [name for name, value in facts.items() if value is None]
     return f"unknown: {', '.join(unknown)}" if unknown else "all known"
+
+
+def _reasons(refusals: Iterable[tuple[float, Reason]], since_s: float) -> str:
+    """Those since a time, the most frequent first: "ambiguous 5, stale_frame 1"."""
+    counts = Counter(reason for at_s, reason in refusals if at_s >= since_s)
+    return ", ".join(f"{reason.value} {count}" for reason, count in counts.most_common())
 
 
 def _median_ms(seconds: list[float]) -> str:

@@ -19,10 +19,11 @@ from rclpy.task import Future
 from sensor_msgs.msg import NavSatFix
 from std_msgs.msg import UInt32
 
-from lkpan_ros.localization.outcomes import FrameOutcome, summarize, write_outcomes
+from lkpan_ros.localization.flight_summary import summarize
+from lkpan_ros.localization.outcomes import FrameOutcome, write_outcomes
 from lkpan_ros.localization.settings import setting
 from lkpan_ros.localization.types import Reference
-from lkpan_ros.node.messages import to_position
+from lkpan_ros.node.messages import STAGES, to_position
 from lkpan_ros.node.parameters import declare, warn_of_unknown
 from lkpan_ros.node.process import run
 
@@ -161,23 +162,22 @@ def _published(stamp: _Stamp, frame: dict[str, Any]) -> FrameOutcome:
     if any(part not in frame for part in _PARTS):
         return FrameOutcome(_seconds(stamp), fix=False, reason=_DROPPED)
     report = {entry.key: entry.value for entry in frame["report"].status[0].values}
+    stages: dict[str, Any] = {f"{stage}_ms": _number(report[f"{stage}_ms"]) for stage in STAGES}
     outcome = FrameOutcome(
         _seconds(stamp),
         fix=False,
         reason=report["reason"],
         detail=report["detail"],
         probability=_number(report["probability"]),
-        view_ms=_number(report["view_ms"]),
-        encode_ms=_number(report["encode_ms"]),
-        search_ms=_number(report["search_ms"]),
-        decide_ms=_number(report["decide_ms"]),
+        **stages,
         latency_ms=_number(report["latency_ms"]),
     )
     position, seen = to_position(frame["geo_fix"]), to_position(frame["view"])
     if position is None or seen is None:
         return outcome
+    view = np.asarray(frame["view"].position_covariance, np.float64)
     of_view = report["reference"] == Reference.VIEW.value
-    covariance = np.asarray((frame["view"] if of_view else frame["geo_fix"]).position_covariance, np.float64)
+    covariance = view if of_view else np.asarray(frame["geo_fix"].position_covariance, np.float64)
     return replace(
         outcome,
         fix=True,
@@ -189,6 +189,9 @@ def _published(stamp: _Stamp, frame: dict[str, Any]) -> FrameOutcome:
         var_east_m2=float(covariance[0]),
         cov_east_north_m2=float(covariance[1]),
         var_north_m2=float(covariance[4]),
+        view_var_east_m2=float(view[0]),
+        view_cov_east_north_m2=float(view[1]),
+        view_var_north_m2=float(view[4]),
     )
 
 

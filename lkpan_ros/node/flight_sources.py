@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from lkpan_ros.localization.camera import Attitude, Intrinsics
 from lkpan_ros.localization.flight_log import read_flight
 from lkpan_ros.localization.image_file import read_image
+from lkpan_ros.simulation.odometry import DriftingOdometry
 from lkpan_ros.simulation.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from lkpan_ros.localization.flight_log import FlightRecord
     from lkpan_ros.localization.geodesy import LatLon
+    from lkpan_ros.localization.types import Odometry
     from lkpan_ros.simulation.flight import FlightSettings
 
 
@@ -36,6 +38,7 @@ class Shot:
         height_m: Height above ground as the sensors see it, or None where unknown.
         vehicle: True position of the vehicle, or None where unknown.
         view: True ground point in the middle of the picture, or None where unknown.
+        odometry: Of the same moment, or None where there is none.
     """
 
     time_s: float
@@ -47,6 +50,7 @@ class Shot:
     height_m: float | None
     vehicle: LatLon | None
     view: LatLon | None
+    odometry: Odometry | None = None
 
 
 class ShotSource(Protocol):
@@ -115,10 +119,12 @@ class SimulatedFlight:
     Args:
         seed: Of the world and of the flight.
         settings: How it is flown.
+        odometry: Whether the vehicle has one.
     """
 
-    def __init__(self, seed: int, settings: FlightSettings) -> None:
+    def __init__(self, seed: int, settings: FlightSettings, *, odometry: bool = False) -> None:
         self._flight = Scenario(seed=seed, settings=settings).flight
+        self._odometry = DriftingOdometry(self._flight) if odometry else None
         self.times_s = self._flight.times_s
 
     def shot(self, index: int) -> Shot:
@@ -134,6 +140,7 @@ class SimulatedFlight:
             height_m=frame.height_m,
             vehicle=frame.vehicle,
             view=frame.view,
+            odometry=None if self._odometry is None else self._odometry.at(frame.stamp_s),
         )
 
 

@@ -6,22 +6,34 @@ PyTorch is imported here, when the node is configured: without it the node lives
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lkpan_ros.errors import ConfigError, GalleryError
+from lkpan_ros.localization.calibration_file import find_calibration
 
 if TYPE_CHECKING:
     from lkpan_model.encoder import Encoder
+    from lkpan_ros.localization.calibration_file import CalibrationInUse
     from lkpan_ros.localization.config import LocalizerConfig
     from lkpan_ros.localization.gallery import Gallery
     from lkpan_ros.localization.localizer import Localizer
 
 
-def load_localizer(config: LocalizerConfig) -> tuple[Localizer, Encoder]:
-    """The localizer that `gallery` and `encoder` of a configuration describe, and its encoder.
+@dataclass(frozen=True)
+class LoadedLocalizer:
+    """A localizer and what it was made of."""
+
+    localizer: Localizer
+    encoder: Encoder
+    calibration: CalibrationInUse
+
+
+def load_localizer(config: LocalizerConfig) -> LoadedLocalizer:
+    """The localizer that `gallery`, `encoder` and `calibration` of a configuration describe.
 
     Raises:
         LkpanError, ModelError: A file is missing, damaged or does not fit the other, the device is not there, or a
@@ -37,10 +49,10 @@ def load_localizer(config: LocalizerConfig) -> tuple[Localizer, Encoder]:
     encoder = Encoder(
         config.encoder.weights, device=config.encoder.device, precision=config.encoder.precision
     )
-    gallery = load_gallery(config, encoder)
+    gallery, calibration = load_gallery(config, encoder), load_calibration(config, encoder)
     # The first pass allocates; let no frame pay for it.
     encoder.encode([np.zeros((encoder.image_size, encoder.image_size, 3), np.uint8)])
-    return Localizer(gallery, encoder, config), encoder
+    return LoadedLocalizer(Localizer(gallery, encoder, calibration.apply(config)), encoder, calibration)
 
 
 def load_gallery(config: LocalizerConfig, encoder: Encoder) -> Gallery:
@@ -53,4 +65,17 @@ def load_gallery(config: LocalizerConfig, encoder: Encoder) -> Gallery:
 
     if not config.gallery.path:
         raise GalleryError("gallery.path is empty: give the file that build_gallery wrote")
-    return Gallery.load(Path(config.gallery.path).expanduser(), encoder.identity)
+    return Gallery.load(_gallery_path(config), encoder.identity)
+
+
+def load_calibration(config: LocalizerConfig, encoder: Encoder) -> CalibrationInUse:
+    """The calibration that `calibration.path` names, else the one beside the gallery, else the shipped figures.
+
+    Raises:
+        ConfigError: It is missing, damaged, altered, or was fitted for other weights.
+    """
+    return find_calibration(config, _gallery_path(config), encoder.identity)
+
+
+def _gallery_path(config: LocalizerConfig) -> Path:
+    return Path(config.gallery.path).expanduser()

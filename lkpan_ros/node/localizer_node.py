@@ -21,12 +21,13 @@ from lkpan_ros.errors import LkpanError
 from lkpan_ros.localization.types import Reason, Refusal, Rejection
 from lkpan_ros.node.camera_topic import describe_silence, subscribe
 from lkpan_ros.node.diagnostics import Statistics, status
-from lkpan_ros.node.loading import load_gallery, load_localizer
+from lkpan_ros.node.live_localizer import LiveLocalizer
 from lkpan_ros.node.messages import to_seconds
 from lkpan_ros.node.parameters import LiveSettings, warn_of_unknown
 from lkpan_ros.node.process import run
 from lkpan_ros.node.publishers import Publishers
 from lkpan_ros.node.sensors import Sensors
+from lkpan_ros.node.stamp_watch import StampWatch
 from lkpan_ros.node.worker import NewestWorker
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from rclpy.lifecycle import LifecycleState
     from sensor_msgs.msg import CompressedImage, Image
 
-    from lkpan_model.encoder import Encoder
-    from lkpan_ros.localization.localizer import Localizer
     from lkpan_ros.localization.types import Fix, Frame
 
 _DONE, _FAILED = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -54,8 +53,7 @@ class Arrival:
 class Loaded:
     """What a configured node has."""
 
-    localizer: Localizer
-    encoder: Encoder
+    localizer: LiveLocalizer
     publishers: Publishers
 
 
@@ -77,6 +75,7 @@ class LocalizerNode(LifecycleNode):
         self._loaded: Loaded | None = None
         self._running: Running | None = None
         self._statistics = Statistics()
+        self._stamps = StampWatch()
         self._failure = ""
         self._settings = LiveSettings(self, self._settings_changed)
         autostart = ParameterDescriptor(description="configure and activate at the start", read_only=True)
@@ -102,19 +101,20 @@ class LocalizerNode(LifecycleNode):
         """Load weights and gallery."""
         start_s = time.monotonic()
         try:
-            localizer, encoder = load_localizer(self._settings.localizer)
+            localizer = LiveLocalizer(self._settings.localizer)
         except (LkpanError, ModelError) as error:
             return self._refuse_to_configure(str(error))
         except Exception as error:  # noqa: BLE001 - rclpy would drop it without a word
             return self._refuse_to_configure(f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
         self._failure = ""
         self._settings.freeze(fixed=True)
-        self._loaded = Loaded(localizer, encoder, Publishers(self))
-        gallery = localizer.gallery
+        self._stamps = StampWatch()
+        self._loaded = Loaded(localizer, Publishers(self))
+        gallery, config = localizer.gallery, self._settings.localizer
         self.get_logger().info(
-            f"gallery {self._settings.localizer.gallery.path}: {len(gallery)} tiles of {gallery.tile_size_m:g} m every "
-            f"{gallery.stride_m:g} m; weights {self._settings.localizer.encoder.weights}; ready after "
-            f"{time.monotonic() - start_s:.1f} s"
+            f"gallery {config.gallery.path}: {len(gallery)} tiles of {gallery.tile_size_m:g} m every "
+            f"{gallery.stride_m:g} m; weights {config.encoder.weights}; calibration "
+            f"{localizer.calibration}; ready after {time.monotonic() - start_s:.1f} s"
         )
         return super().on_configure(state)
 
@@ -188,23 +188,39 @@ class LocalizerNode(LifecycleNode):
         loaded, running = self._loaded, self._running
         if loaded is None or running is None:
             return
-        stamp, settings = arrival.message.header.stamp, self._settings.node
-        frame, outcome = self._outcome(arrival, loaded.localizer, running.sensors)
+        stamp, localizer = arrival.message.header.stamp, loaded.localizer
+        self._watch_clock(to_seconds(stamp), localizer)
+        frame, outcome = self._outcome(arrival, localizer, running.sensors)
         latency_s = time.monotonic() - arrival.at_s
-        gallery = loaded.localizer.gallery
         loaded.publishers.outcome(
-            outcome, stamp, settings.fix, gallery, running.sensors.altitude_m, latency_s
+            outcome,
+            frame,
+            stamp,
+            self._settings.node.fix,
+            localizer.gallery,
+            running.sensors.altitude_m,
+            latency_s,
         )
         self._statistics.done(outcome, frame, latency_s)
         if frame is not None:
-            loaded.publishers.debug_image(outcome, frame, stamp, gallery, self._settings.localizer)
+            loaded.publishers.debug_image(outcome, frame, stamp, localizer.gallery, localizer.config)
+
+    def _watch_clock(self, stamp_s: float, localizer: LiveLocalizer) -> None:
+        """Start anew where the clock has gone back: without it every picture would be stale for ever."""
+        back_s = self._stamps.jumped_back_s(stamp_s)
+        if back_s is not None:
+            localizer.reset()
+            self._statistics.clock_jump(back_s)
+            self.get_logger().warning(
+                f"the clock of the pictures has gone back by {back_s:.1f} s: started anew, as by ~/reset"
+            )
 
     def _outcome(
-        self, arrival: Arrival, localizer: Localizer, sensors: Sensors
+        self, arrival: Arrival, localizer: LiveLocalizer, sensors: Sensors
     ) -> tuple[Frame | None, Fix | Rejection]:
         stamp_s, frame = to_seconds(arrival.message.header.stamp), None
         try:
-            frame = sensors.to_frame(arrival.message, self._settings.localizer.camera, self._settings.node)
+            frame = sensors.to_frame(arrival.message, localizer.config.camera, self._settings.node)
             return frame, localizer.localize(frame)
         except Refusal as refusal:
             return frame, Rejection(stamp_s, refusal.reason, refusal.detail)
@@ -222,20 +238,23 @@ class LocalizerNode(LifecycleNode):
         if self._loaded is None:
             response.message = "no gallery is loaded: configure the node first"
             return response
+        localizer = self._loaded.localizer
         try:
-            gallery = load_gallery(self._settings.localizer, self._loaded.encoder)
+            localizer.reload()
         except LkpanError as error:
             response.message = f"the old gallery stays in use: {error}"
             self.get_logger().error(response.message)
             return response
-        self._loaded.localizer.replace_gallery(gallery)
-        self._loaded.publishers.outline(gallery, self._settings.node.fix)
-        response.success, response.message = True, f"{len(gallery)} tiles"
+        self._loaded.publishers.outline(localizer.gallery, self._settings.node.fix)
+        response.success = True
+        response.message = f"{len(localizer.gallery)} tiles, calibration {localizer.calibration}"
+        self.get_logger().info(f"reloaded: {response.message}")
         return response
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         if self._loaded is not None:
             self._loaded.localizer.reset()
+        self._stamps = StampWatch()
         self._statistics.restart()
         response.success = True
         return response
@@ -250,21 +269,12 @@ class LocalizerNode(LifecycleNode):
             level = DiagnosticStatus.ERROR if self._failure else DiagnosticStatus.OK
             message = f"cannot be configured: {self._failure}" if self._failure else "unconfigured"
         if self._loaded is not None:
-            values |= self._identity(self._loaded)
+            values |= self._loaded.localizer.facts()
         array = DiagnosticArray(
             status=[status(f"{self.get_fully_qualified_name()}: geo_fix", level, message, values)]
         )
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
-
-    def _identity(self, loaded: Loaded) -> dict[str, str]:
-        gallery = loaded.localizer.gallery
-        return {
-            "gallery": self._settings.localizer.gallery.path,
-            "gallery_tiles": str(len(gallery)),
-            "weights": self._settings.localizer.encoder.weights,
-            "encoder": str(loaded.encoder.identity),
-        }
 
 
 def main(args: Sequence[str] | None = None) -> int:

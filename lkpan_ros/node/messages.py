@@ -7,6 +7,7 @@ is no fix, an ENU covariance that is never zero.
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ from sensor_msgs.msg import NavSatFix, NavSatStatus
 
 from lkpan_ros.localization.camera import Attitude, Intrinsics
 from lkpan_ros.localization.geodesy import LatLon
-from lkpan_ros.localization.types import Fix, Prior, Reason, Refusal, Rejection
+from lkpan_ros.localization.types import Fix, Prior, Reason, Refusal, Rejection, Timings
 
 if TYPE_CHECKING:
     from builtin_interfaces.msg import Time
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 
     from lkpan_ros.localization.config import CameraSettings
     from lkpan_ros.localization.geodesy import LocalFrame
+    from lkpan_ros.localization.types import Frame
     from lkpan_ros.node.parameters import FixSettings
 
+STAGES = tuple(stage.name.removesuffix("_s") for stage in fields(Timings))  # in the order of their work
 # Variances that say "unknown" where a message has no other way to: (1 km)^2 and (a full turn)^2.
 UNKNOWN_M2 = 1e6
 UNKNOWN_RAD2 = (2.0 * math.pi) ** 2
@@ -89,17 +92,27 @@ def _camera_refusal(what: str) -> Refusal:
 
 
 def to_rotation(orientation: Quaternion) -> NDArray[np.float64]:
-    """The 3 x 3 rotation, world (ENU) from body, of a unit quaternion.
+    """The 3 x 3 rotation, world (ENU) from body, of an inertial unit's quaternion.
 
     Raises:
         Refusal: VIEW_INVALID. It is not finite or its length is not 1.
     """
+    try:
+        return rotation_of(orientation)
+    except ValueError as error:
+        raise Refusal(Reason.VIEW_INVALID, f"imu: {error}") from error
+
+
+def rotation_of(orientation: Quaternion) -> NDArray[np.float64]:
+    """The 3 x 3 rotation of a unit quaternion.
+
+    Raises:
+        ValueError: It is not finite or its length is not 1.
+    """
     q = np.array([orientation.w, orientation.x, orientation.y, orientation.z], np.float64)
     length = float(np.linalg.norm(q))
     if not math.isfinite(length) or abs(length - 1.0) > 0.1:
-        raise Refusal(
-            Reason.VIEW_INVALID, f"imu: the orientation {q.tolist()} (w, x, y, z) is no unit quaternion"
-        )
+        raise ValueError(f"the orientation {q.tolist()} (w, x, y, z) is no unit quaternion")
     w, x, y, z = q / length
     return np.array(
         [
@@ -220,25 +233,30 @@ def to_pose(fix: Fix, stamp: Time, settings: FixSettings, frame: LocalFrame) -> 
     return message
 
 
-def to_report(outcome: Fix | Rejection, stamp: Time, name: str, latency_s: float) -> DiagnosticArray:
+def to_report(
+    outcome: Fix | Rejection, frame: Frame | None, stamp: Time, name: str, latency_s: float
+) -> DiagnosticArray:
     """The message on geo_fix/report: what NavSatFix has no room for, one status a frame.
 
-    Keys: outcome (fix, no_fix), reason, detail, probability, reference, similarity, view_ms, encode_ms, search_ms,
-    decide_ms, total_ms, latency_ms (from the arrival of the picture). What is unknown is empty.
+    Keys: outcome (fix, no_fix), reason, detail, probability, reference, heading_deg (of the camera, as the map says),
+    similarity (of the best tile), best_fit (quality of the best registration), odometry (used, none), view_ms,
+    encode_ms, search_ms, refine_ms, filter_ms, decide_ms, total_ms, latency_ms (from the arrival of the picture).
+    What is unknown is empty.
     """
     timings, matches = outcome.timings, outcome.matches
-    similarity = float(matches.similarity[0]) if matches is not None and len(matches.similarity) else None
+    similarity = None if matches is None else matches.similarity.max(initial=-math.inf)
+    best_fit = None if outcome.registrations is None else outcome.registrations.quality.max(initial=-math.inf)
     values = {
         "outcome": "fix" if isinstance(outcome, Fix) else "no_fix",
         "reason": "" if isinstance(outcome, Fix) else outcome.reason.value,
         "detail": "" if isinstance(outcome, Fix) else outcome.detail,
-        "probability": "" if outcome.probability is None else f"{outcome.probability:.4f}",
+        "probability": _number(outcome.probability, 4),
         "reference": outcome.reference.value if isinstance(outcome, Fix) else "",
-        "similarity": "" if similarity is None else f"{similarity:.4f}",
-        "view_ms": _milliseconds(timings.view_s),
-        "encode_ms": _milliseconds(timings.encode_s),
-        "search_ms": _milliseconds(timings.search_s),
-        "decide_ms": _milliseconds(timings.decide_s),
+        "heading_deg": _number(outcome.heading_deg, 1) if isinstance(outcome, Fix) else "",
+        "similarity": _number(similarity, 4),
+        "best_fit": _number(best_fit, 4),
+        "odometry": "" if frame is None else "none" if frame.odometry is None else "used",
+        **{f"{stage}_ms": _milliseconds(getattr(timings, f"{stage}_s")) for stage in STAGES},
         "total_ms": _milliseconds(timings.total_s),
         "latency_ms": _milliseconds(latency_s),
     }
@@ -248,6 +266,10 @@ def to_report(outcome: Fix | Rejection, stamp: Time, name: str, latency_s: float
     message = DiagnosticArray(status=[status])
     message.header.stamp = stamp
     return message
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
 
 
 def _milliseconds(seconds: float) -> str:

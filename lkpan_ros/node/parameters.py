@@ -69,7 +69,9 @@ class SyncSettings:
     """Which sensor sample belongs to a picture."""
 
     max_age_s: float = setting(
-        0.2, "a sample of imu or height further in time from the picture is not used, seconds", low=0.001
+        0.2,
+        "a sample of imu, height or odom further in time from the picture is not used, seconds",
+        low=0.001,
     )
     max_wait_s: float = setting(
         0.05,

@@ -57,6 +57,7 @@ class Publishers:
     def outcome(
         self,
         outcome: Fix | Rejection,
+        frame: Frame | None,
         stamp: Time,
         settings: FixSettings,
         gallery: Gallery,
@@ -69,7 +70,7 @@ class Publishers:
         if isinstance(outcome, Fix):
             self._pose.publish(to_pose(outcome, stamp, settings, gallery.frame))
         name = f"{self._node.get_fully_qualified_name()}: frame"
-        self._report.publish(to_report(outcome, stamp, name, latency_s))
+        self._report.publish(to_report(outcome, frame, stamp, name, latency_s))
 
     def debug_image(
         self, outcome: Fix | Rejection, frame: Frame, stamp: Time, gallery: Gallery, config: LocalizerConfig

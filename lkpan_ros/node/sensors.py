@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 import threading
-import time
-from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
+from nav_msgs.msg import Odometry as OdometryMessage
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Imu, NavSatFix, Range
@@ -18,6 +16,8 @@ from lkpan_ros.localization.camera import Intrinsics
 from lkpan_ros.localization.types import Frame
 from lkpan_ros.node.image_messages import to_rgb
 from lkpan_ros.node.messages import to_attitude, to_intrinsics, to_position, to_prior, to_seconds
+from lkpan_ros.node.odometry import odometry_at, to_odometry
+from lkpan_ros.node.sample_history import SampleHistory
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -25,49 +25,10 @@ if TYPE_CHECKING:
 
     from lkpan_ros.localization.camera import Attitude
     from lkpan_ros.localization.config import CameraSettings
-    from lkpan_ros.localization.types import Prior
+    from lkpan_ros.localization.types import Odometry, Prior
     from lkpan_ros.node.parameters import NodeConfig
 
-T = TypeVar("T")
-
-# A sensor that has been silent for so long is not waited for.
-_ALIVE_S = 2.0
-# 5 s of an inertial unit at 200 Hz; a picture never waits longer.
-_HISTORY = 1000
-
-
-@dataclass(frozen=True)
-class Sample(Generic[T]):
-    """One sample and when it was taken, seconds."""
-
-    stamp_s: float
-    value: T
-
-
-class SampleHistory(Generic[T]):
-    """The last samples of one sensor."""
-
-    def __init__(self) -> None:
-        self._samples: deque[Sample[T]] = deque(maxlen=_HISTORY)
-        self._arrived_s = -math.inf
-
-    def add(self, stamp_s: float, value: T) -> None:
-        """Keep a sample."""
-        self._samples.append(Sample(stamp_s, value))
-        self._arrived_s = time.monotonic()
-
-    def nearest(self, stamp_s: float, max_age_s: float) -> T | None:
-        """The sample taken closest to a time, or None where none is within `max_age_s` of it."""
-        if not self._samples:
-            return None
-        best = min(self._samples, key=lambda sample: abs(sample.stamp_s - stamp_s))
-        return best.value if abs(best.stamp_s - stamp_s) <= max_age_s else None
-
-    def may_still_come(self, stamp_s: float) -> bool:
-        """Whether the sensor lives and has not yet said anything about this time or a later one."""
-        if time.monotonic() - self._arrived_s > _ALIVE_S:
-            return False
-        return self._samples[-1].stamp_s < stamp_s
+_WARNING_PERIOD_S = 10.0
 
 
 class Sensors:
@@ -84,6 +45,7 @@ class Sensors:
         self._camera_info: CameraInfo | None = None
         self._imu: SampleHistory[Imu] = SampleHistory()
         self._height_m: SampleHistory[float | None] = SampleHistory()
+        self._odometry: SampleHistory[Odometry] = SampleHistory()
         self._prior: NavSatFix | None = None
         self._altitude_m = math.nan
         height_type = Range if config.height.type == "range" else Float64
@@ -105,6 +67,7 @@ class Sensors:
                 (CameraInfo, "camera_info", self._on_camera_info, latest),
                 (Imu, "imu", self._on_imu, sensors),
                 (height_type, "height", self._on_height, sensors),
+                (OdometryMessage, "odom", self._on_odometry, sensors),
                 (NavSatFix, "prior_fix", self._on_prior, latest),
             )
         ]
@@ -138,10 +101,11 @@ class Sensors:
             attitude=self._attitude(stamp_s, camera, config.sync.max_age_s),
             height_m=self._height(stamp_s, config),
             prior=self._prior_at(stamp_s, config),
+            odometry=self._odometry_at(stamp_s, config.sync.max_age_s),
         )
 
     def _wait_for_samples(self, stamp_s: float, max_wait_s: float) -> None:
-        histories = (self._imu, self._height_m)
+        histories = (self._imu, self._height_m, self._odometry)
         with self._changed:
             self._changed.wait_for(
                 lambda: not any(history.may_still_come(stamp_s) for history in histories), max_wait_s
@@ -162,6 +126,10 @@ class Sensors:
         with self._changed:
             height_m = self._height_m.nearest(stamp_s, config.sync.max_age_s)
         return None if height_m is None else height_m + config.height.offset_m
+
+    def _odometry_at(self, stamp_s: float, max_age_s: float) -> Odometry | None:
+        with self._changed:
+            return odometry_at(self._odometry, stamp_s, max_age_s)
 
     def _prior_at(self, stamp_s: float, config: NodeConfig) -> Prior | None:
         message, max_age_s = self._prior, config.prior.max_age_s
@@ -184,6 +152,19 @@ class Sensors:
     def _on_imu(self, message: Imu) -> None:
         with self._changed:
             self._imu.add(to_seconds(message.header.stamp), message)
+            self._changed.notify_all()
+
+    def _on_odometry(self, message: OdometryMessage) -> None:
+        """A sample that is none is ignored: its neighbours serve."""
+        try:
+            odometry = to_odometry(message)
+        except ValueError as error:
+            self._node.get_logger().warning(
+                f"a sample on odom is ignored: {error}", throttle_duration_sec=_WARNING_PERIOD_S
+            )
+            return
+        with self._changed:
+            self._odometry.add(to_seconds(message.header.stamp), odometry)
             self._changed.notify_all()
 
     def _on_height(self, message: Range | Float64) -> None:

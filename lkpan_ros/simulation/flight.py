@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from lkpan_ros.localization.geodesy import LatLon
     from lkpan_ros.simulation.ground import Ground
+    from lkpan_ros.simulation.trajectory import Way
 
 _EDGE_M = 75.0  # the middle of the view keeps this far within the ground
 _AROUND_M = 60.0  # and so much about it should be known
@@ -120,12 +121,14 @@ class Flight(Sequence[SimulatedFrame]):
         camera: What takes the pictures.
         settings: How it is flown.
         seed: Of the way, the wind, the sensors' errors and the pictures' noise.
+        way: Where it is flown; None: a loop of the seed within the ground.
     """
 
     ground: Ground
     camera: SimulatedCamera
     settings: FlightSettings = field(default_factory=FlightSettings)
     seed: int = 0
+    way: Way | None = None
 
     def __len__(self) -> int:
         return self.settings.count
@@ -148,7 +151,7 @@ class Flight(Sequence[SimulatedFrame]):
 
     def pose(self, time_s: float) -> CameraPose:
         """Where the camera truly is at a time, and how it is turned."""
-        east, north, _ = self._loop.at(self.settings.speed_mps * time_s)
+        east, north, _ = self._way.at(self.settings.speed_mps * time_s)
         height = self.settings.height_m + self._winds["height"].at(time_s)
         attitude = self._body(time_s).camera(self.settings.tilt_deg)
         return CameraPose(east, north, max(height, 0.2 * self.settings.height_m), attitude)
@@ -181,7 +184,7 @@ class Flight(Sequence[SimulatedFrame]):
 
     def _body(self, time_s: float) -> _Body:
         """The vehicle's true attitude."""
-        _, _, track = self._loop.at(self.settings.speed_mps * time_s)
+        _, _, track = self._way.at(self.settings.speed_mps * time_s)
         winds = self._winds
         return _Body(track + winds["heading"].at(time_s), winds["pitch"].at(time_s), winds["roll"].at(time_s))
 
@@ -191,6 +194,9 @@ class Flight(Sequence[SimulatedFrame]):
         return replace(self.camera, faults=Faults())
 
     @cached_property
+    def _way(self) -> Way:
+        return self._loop() if self.way is None else self.way
+
     def _loop(self) -> Loop:
         rng = np.random.default_rng([self.seed, 0xF1])
         ahead = self.settings.height_m * math.tan(math.radians(self.settings.tilt_deg))

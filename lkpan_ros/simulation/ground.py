@@ -16,8 +16,11 @@ from lkpan_ros.simulation.lighting import tone_curve
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from lkpan_ros.localization.mosaic import Mosaic
     from lkpan_ros.localization.raster import MapSource
     from lkpan_ros.simulation.world import World
+
+_CHANGED_M = (1.0, 4.0, 16.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +98,62 @@ class Ground:
         image, mask = source.read_local(frame, bounds.west, bounds.north, columns, rows, gsd_m)
         ground = cls.from_image(image, frame, bounds.west, bounds.north, gsd_m, appearance)
         return replace(ground, known=mask)
+
+    @classmethod
+    def from_mosaic(
+        cls,
+        mosaic: Mosaic,
+        frame: LocalFrame,
+        centre_m: tuple[float, float],
+        size_m: float,
+        appearance: Appearance = CLEAR_AIR,
+        max_px: int = 8000,
+    ) -> Ground:
+        """A square of a gallery's own map as flat ground, in the gallery's frame.
+
+        Args:
+            mosaic: The gallery's pixels.
+            frame: The gallery's.
+            centre_m: East and north of the middle of the square; it is moved by up to half a pixel.
+            size_m: Side of the square; at least two pixels.
+            appearance: As in `from_image`.
+            max_px: A square with more pixels a side is read at a lower resolution.
+
+        Raises:
+            GalleryError: The mosaic's pixels are damaged.
+        """
+        grid = mosaic.grid
+        gsd_m = max(grid.gsd_m, size_m / max_px)
+        size_px = max(2, round(size_m / gsd_m))
+        # On the mosaic's own pixels: they are copied, not interpolated.
+        left, top = (
+            round((middle - size_px * gsd_m / 2) / grid.gsd_m)
+            for middle in (centre_m[0] - grid.west_m, grid.north_m - centre_m[1])
+        )
+        west_m, north_m = grid.west_m + left * grid.gsd_m, grid.north_m - top * grid.gsd_m
+        image, mask = mosaic.read_local(west_m, north_m, size_px, size_px, gsd_m)
+        return replace(cls.from_image(image, frame, west_m, north_m, gsd_m, appearance), known=mask)
+
+    def changed(self, strength: float, seed: int) -> Ground:
+        """The same ground after some time: patches of 1, 4 and 16 m have become darker or lighter, at random.
+
+        It stands in for growth, mowing, wet and dry soil and parked cars where a picture is all that is known.
+
+        Args:
+            strength: Standard deviation of the logarithm of the brightness; 0: nothing has changed.
+            seed: Of the patches.
+        """
+        image, rng = self.levels[0], np.random.default_rng([seed, 0xC4])
+        rows, columns = image.shape[:2]
+        change = np.zeros((rows, columns), np.float32)
+        for patch_m in _CHANGED_M:
+            counts = [int(side * self.gsd_m / patch_m) + 2 for side in (rows, columns)]
+            patches = rng.standard_normal(counts, dtype=np.float32)
+            change += np.asarray(
+                cv2.resize(patches, (columns, rows), interpolation=cv2.INTER_CUBIC), np.float32
+            )
+        gain = np.exp(np.float32(strength) * change / change.std())
+        return replace(self, levels=pyramid((image * gain[..., None]).clip(0, 255).astype(np.uint8)))
 
     @property
     def size_m(self) -> tuple[float, float]:

@@ -20,6 +20,8 @@ from lkpan_ros.simulation.world import World, make_world, world_size_px
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lkpan_ros.localization.settings import Value
+
 WORLD_SEED = 2026  # no world of the training data
 FLIGHT_APPEARANCE = Appearance(
     season=Season.AUTUMN,
@@ -34,6 +36,13 @@ FLIGHT_APPEARANCE = Appearance(
     variant=1,
 )
 CAMERA_FAULTS = Faults(blur_px=0.6, vignette=0.15, noise=3.0)
+
+# What the data sheets of the simulated sensors would say (see FlightSettings.sensor_error), as the localizer wants it.
+SENSOR_FIGURES: dict[str, Value] = {
+    "view.tilt_sigma_deg": 0.8,
+    "view.heading_sigma_deg": 2.5,
+    "view.height_sigma_ratio": 0.022,  # 2 % and 1 m at 120 m
+}
 
 
 def camera(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -13,6 +13,37 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _STEPS = 20_000
+
+
+class Way(Protocol):
+    """Where to fly, as a function of the distance flown."""
+
+    def at(self, distance_m: float) -> tuple[float, float, float]:
+        """East, north and heading (degrees clockwise from north) after a distance."""
+
+
+@dataclass(frozen=True)
+class Straight:
+    """A straight line.
+
+    Attributes:
+        east_m: Where it begins.
+        north_m: Where it begins.
+        heading_deg: Clockwise from north.
+    """
+
+    east_m: float
+    north_m: float
+    heading_deg: float
+
+    def at(self, distance_m: float) -> tuple[float, float, float]:
+        """East, north and heading (degrees clockwise from north) after a distance along it."""
+        turn = math.radians(self.heading_deg)
+        return (
+            self.east_m + distance_m * math.sin(turn),
+            self.north_m + distance_m * math.cos(turn),
+            self.heading_deg,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +90,52 @@ class Loop:
         angles = np.asarray((self.start + np.linspace(0.0, 1.0, _STEPS + 1)) * 2.0 * math.pi, np.float64)
         steps = np.hypot(*np.diff(self._place(angles), axis=1))
         return angles, np.concatenate([[0.0], np.cumsum(steps)])
+
+
+@dataclass(frozen=True, eq=False)
+class Excursion:
+    """Straight out, half a circle to the right, and straight back beside the way out, on beyond the start.
+
+    Attributes:
+        start_m: (2,) east and north of its first point.
+        heading_deg: Of the way out, clockwise from north.
+        reach_m: How far its outermost point lies from the start, measured along that heading.
+        radius_m: Of the turn, above 0 and at most the reach.
+    """
+
+    start_m: NDArray[np.float64]
+    heading_deg: float
+    reach_m: float
+    radius_m: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.reach_m) and 0.0 < self.radius_m <= self.reach_m):
+            raise ValueError(
+                f"reach_m = {self.reach_m}, radius_m = {self.radius_m}: give a positive radius, at most the reach"
+            )
+
+    @property
+    def length_m(self) -> float:
+        """Distance flown until the vehicle is back beside the start."""
+        return 2.0 * self._straight_m + math.pi * self.radius_m
+
+    def at(self, distance_m: float) -> tuple[float, float, float]:
+        """East, north and heading (degrees clockwise from north) after a distance along the way."""
+        beyond_m = distance_m - self._straight_m
+        turn = min(max(beyond_m / self.radius_m, 0.0), math.pi)
+        back_m = max(beyond_m - math.pi * self.radius_m, 0.0)
+        ahead = min(distance_m, self._straight_m) + self.radius_m * math.sin(turn) - back_m
+        right = self.radius_m * (1.0 - math.cos(turn))
+        azimuth = math.radians(self.heading_deg)
+        c, s = math.cos(azimuth), math.sin(azimuth)
+        east, north = self.start_m
+        east += ahead * s + right * c
+        north += ahead * c - right * s
+        return float(east), float(north), (self.heading_deg + math.degrees(turn)) % 360.0
+
+    @property
+    def _straight_m(self) -> float:
+        return self.reach_m - self.radius_m
 
 
 @dataclass(frozen=True, eq=False)

@@ -58,7 +58,12 @@ def write_flight(folder: Path, flight: Flight) -> None:
         for index, frame in enumerate(tqdm(flight, unit="frame", desc="flight", file=sys.stderr)):
             name = f"frames/{index:06d}.jpg"
             _write_picture(folder / name, frame)
-            table.writerow(_row(name, frame))
+            table.writerow(flight_row(name, frame))
+    (folder / "camera.json").write_text(camera_json(flight), encoding="utf-8")
+
+
+def camera_json(flight: Flight) -> str:
+    """What camera.json says of the camera of a flight."""
     intrinsics = flight.camera.intrinsics
     facts = {
         "width": intrinsics.width_px,
@@ -66,10 +71,10 @@ def write_flight(folder: Path, flight: Flight) -> None:
         "focal_px": intrinsics.fx_px,
         "tilt_deg": flight.settings.tilt_deg,
     }
-    (folder / "camera.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    return json.dumps(facts, indent=2) + "\n"
 
 
-def _row(name: str, frame: SimulatedFrame) -> list[str]:
+def flight_row(name: str, frame: SimulatedFrame) -> list[str]:
     """A line of flight.csv: positions are the truth, height and heading are what the sensors say."""
     view = (
         ("", "", "0")

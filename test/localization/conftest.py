@@ -108,3 +108,24 @@ def encoder() -> Encoder:
 def gallery(map_file: Path, encoder: Encoder) -> Gallery:
     source = open_map(map_file)
     return build(source, encoder, plan(source, tile_size_m=90.0, stride_m=30.0))
+
+
+@pytest.fixture(scope="session")
+def twice(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Gallery:
+    """Of a map of 480 x 180 m whose westernmost 150 m are there again 300 m further east, with a flat strip between."""
+    rng = np.random.default_rng(11)
+    image = np.asarray(cv2.resize(rng.integers(0, 255, (36, 96, 3), np.uint8), (800, 300)))
+    for _ in range(150):
+        x, y, width, height = (int(v) for v in rng.integers((0, 0, 8, 8), (800, 300, 50, 50)))
+        cv2.rectangle(image, (x, y), (x + width, y + height), rng.integers(0, 255, 3).tolist(), -1)
+    image[:, 500:750] = image[:, :250]
+    image[:, 290:460] = 120  # 174 to 276 m from the western edge
+    path = tmp_path_factory.mktemp("twice") / "map.tif"
+    profile = {
+        "driver": "GTiff", "dtype": "uint8", "count": 3, "height": 300, "width": 800,
+        "crs": LocalFrame(LatLon(47.0, 8.0)).crs, "transform": from_origin(-240.0, 90.0, 0.6, 0.6),
+    }  # fmt: skip
+    with rasterio.open(path, "w", **profile) as dataset:
+        dataset.write(np.moveaxis(image, 2, 0))
+    source = open_map(path)
+    return build(source, encoder, plan(source, tile_size_m=90.0, stride_m=30.0))

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lkpan_ros.errors import FlightError
+from lkpan_ros.localization.flight_summary import summarize
 from lkpan_ros.localization.geodesy import LatLon, LocalFrame
-from lkpan_ros.localization.outcomes import FrameOutcome, read_outcomes, summarize, write_outcomes
+from lkpan_ros.localization.outcomes import FrameOutcome, read_outcomes, write_outcomes
 
 TRUTH = LatLon(47.0, 8.0)
 
@@ -82,6 +83,8 @@ numbers = st.none() | st.floats(-80, 80)
             lon=numbers,
             var_east_m2=numbers,
             rank=st.none() | st.integers(0, 100),
+            in_gallery=st.none() | st.booleans(),
+            refine_ms=numbers,
         ),
         max_size=5,
     )
@@ -94,6 +97,21 @@ def test_the_table_survives_the_file(outcomes: list[FrameOutcome]) -> None:
         write_outcomes(path, outcomes)
         assert read_outcomes(path) == outcomes
         assert [entry.name for entry in Path(folder).iterdir()] == ["frames.csv"]
+
+
+def test_a_table_of_an_earlier_version_lacks_what_it_did_not_know(tmp_path: Path) -> None:
+    path = tmp_path / "frames.csv"
+    write_outcomes(path, [fix(3, 4)])
+    header, values = (line.split(",") for line in path.read_text().splitlines())
+    later = {"in_gallery", "refine_ms", "filter_ms"} | {
+        name for name in header if name.startswith("view_var")
+    }
+    kept = [place for place, name in enumerate(header) if name not in later | {"view_cov_east_north_m2"}]
+    path.write_text("\n".join(",".join(row[place] for place in kept) for row in (header, values)) + "\n")
+    (outcome,) = read_outcomes(path)
+    assert outcome == fix(3, 4)
+    assert outcome.refine_ms is None
+    assert outcome.in_gallery is None
 
 
 def test_another_table_is_refused(tmp_path: Path) -> None:

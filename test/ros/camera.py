@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from nav_msgs.msg import Odometry as OdometryMessage
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, Imu, NavSatFix, Range
 
 from lkpan_ros.localization.camera import Attitude, Intrinsics
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from lkpan_ros.localization.types import Odometry
     from test.ros.graph import Graph, LocalizerProcess
 
 NORTH_UP = Attitude(0.0, 0.0)
@@ -74,6 +76,7 @@ class Camera:
         self._camera_info = node.create_publisher(CameraInfo, "camera_info", RELIABLE)
         self._imu = node.create_publisher(Imu, "imu", RELIABLE)
         self._height = node.create_publisher(Range, "height", RELIABLE)
+        self._odometry = node.create_publisher(OdometryMessage, "odom", RELIABLE)
         self._fixes = graph.collect(NavSatFix, "geo_fix")
         self._views = graph.collect(NavSatFix, "geo_fix/view")
         self.reports = graph.collect(DiagnosticArray, "geo_fix/report")
@@ -99,6 +102,10 @@ class Camera:
             self._imu.publish(imu)
         self._height.publish(camera_messages.height(height_m, stamp, "base_link"))
 
+    def move(self, pose: Odometry, stamp: Time) -> None:
+        """Publish odometry."""
+        self._odometry.publish(camera_messages.odometry(pose, stamp, "odom", "base_link"))
+
     def send_sensed(self, picture: NDArray[np.uint8]) -> None:
         """Publish a picture with what the sensors say, and go on."""
         stamp = self.stamp()
@@ -110,8 +117,20 @@ class Camera:
         message.header.stamp = stamp
         self.image.publish(message)
 
-    def ask(self, picture: NDArray[np.uint8] | Image, stamp: Time | None = None, **sensed: Any) -> Answer:
-        """Publish a picture with what the sensors say, and await the answer."""
+    def ask(
+        self,
+        picture: NDArray[np.uint8] | Image,
+        stamp: Time | None = None,
+        *,
+        first: bool = True,
+        **sensed: Any,
+    ) -> Answer:
+        """Publish a picture with what the sensors say, and await the answer.
+
+        The localizer looks at it as its first; `first=False` leaves it what it knows from earlier ones.
+        """
+        if first:
+            self._localizer.reset()
         stamp = stamp or self.stamp()
         self.sense(stamp, **sensed)
         return self.answer_to(lambda: self.send(picture, stamp))
@@ -144,7 +163,11 @@ class Camera:
             vehicle = any(e.value == "vehicle" for report in self.reports for e in report.status[0].values)
             return bool(vehicle and self._fixes and self._views)
 
-        self.until_heard(lambda: self.send_sensed(picture), heard)
+        def attempt() -> None:
+            self._localizer.reset()
+            self.send_sensed(picture)
+
+        self.until_heard(attempt, heard)
         self.settle()
 
     def settle(self, *, compressed: bool = False) -> None:

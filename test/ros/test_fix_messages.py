@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,17 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import NavSatFix, NavSatStatus
 
 from lkpan_ros.localization.geodesy import LatLon, LocalFrame
-from lkpan_ros.localization.types import Fix, Matches, Reason, Reference, Rejection, Timings
+from lkpan_ros.localization.types import (
+    Fix,
+    Frame,
+    Matches,
+    Odometry,
+    Reason,
+    Reference,
+    Registrations,
+    Rejection,
+    Timings,
+)
 from lkpan_ros.node.messages import to_nav_sat_fix, to_pose, to_report, to_view_fix
 from lkpan_ros.node.parameters import FixSettings
 
@@ -23,6 +34,18 @@ MATCHES = Matches(
     similarity=np.array([0.81, 0.4], np.float32),
     position_m=np.array([[0.0, 0.0], [30.0, 0.0]]),
     rotation=np.zeros(2, np.int64),
+    turn_deg=np.zeros(2),
+)
+REGISTRATIONS = Registrations(
+    match=np.zeros(2, np.int64),
+    view=np.zeros(2, np.int64),
+    position_m=np.zeros((2, 2)),
+    spread_m2=np.zeros((2, 2, 2)),
+    turn_deg=np.zeros(2),
+    scale=np.ones(2),
+    quality=np.array([0.2, 0.36]),
+    similarity=np.array([0.81, 0.81], np.float32),
+    fitted=np.ones(2, bool),
 )
 FIX = Fix(
     stamp_s=1.0,
@@ -33,7 +56,9 @@ FIX = Fix(
     view_covariance_m2=np.array([[75.0, -3.0], [-3.0, 80.0]]),
     probability=0.97,
     matches=MATCHES,
-    timings=Timings(0.001, 0.02, 0.003, 0.0004),
+    heading_deg=271.26,
+    registrations=REGISTRATIONS,
+    timings=Timings(0.001, 0.02, 0.003, 0.05, 0.006, 0.0004),
 )
 NO_FIX = Rejection(1.0, Reason.AMBIGUOUS, "several places look like it", 0.4, MATCHES)
 SETTINGS = FixSettings()
@@ -102,8 +127,10 @@ def test_a_fix_as_pose_about_the_datum() -> None:
     assert length == pytest.approx(1.0)
 
 
-def report_of(outcome: Fix | Rejection) -> tuple[DiagnosticStatus, dict[str, str]]:
-    message = to_report(outcome, STAMP, "localizer: frame", 0.5)
+def report_of(
+    outcome: Fix | Rejection, frame: Frame | None = None
+) -> tuple[DiagnosticStatus, dict[str, str]]:
+    message = to_report(outcome, frame, STAMP, "localizer: frame", 0.5)
     assert message.header.stamp == STAMP
     (status,) = message.status
     return status, {entry.key: entry.value for entry in status.values}
@@ -114,9 +141,17 @@ def test_the_report_of_a_fix() -> None:
     assert status.level == DiagnosticStatus.OK
     assert values == {
         "outcome": "fix", "reason": "", "detail": "", "probability": "0.9700", "reference": "vehicle",
-        "similarity": "0.8100", "view_ms": "1.00", "encode_ms": "20.00", "search_ms": "3.00", "decide_ms": "0.40",
-        "total_ms": "24.40", "latency_ms": "500.00",
+        "heading_deg": "271.3", "similarity": "0.8100", "best_fit": "0.3600", "odometry": "",
+        "view_ms": "1.00", "encode_ms": "20.00", "search_ms": "3.00", "refine_ms": "50.00", "filter_ms": "6.00",
+        "decide_ms": "0.40", "total_ms": "80.40", "latency_ms": "500.00",
     }  # fmt: skip
+
+
+def test_the_report_says_whether_there_was_odometry() -> None:
+    frame = Frame(1.0, np.zeros((2, 2, 3), np.uint8))
+    moving = replace(frame, odometry=Odometry(np.zeros(3), np.eye(3)))
+    assert report_of(FIX, frame)[1]["odometry"] == "none"
+    assert report_of(NO_FIX, moving)[1]["odometry"] == "used"
 
 
 def test_the_report_of_a_refusal_says_why() -> None:
@@ -126,4 +161,5 @@ def test_the_report_of_a_refusal_says_why() -> None:
     assert (values["outcome"], values["reason"]) == ("no_fix", "ambiguous")
     assert values["detail"] == "several places look like it"
     _, early = report_of(Rejection(1.0, Reason.BAD_IMAGE, "the size is zero"))
-    assert (early["probability"], early["similarity"], early["reference"]) == ("", "", "")
+    for unknown in ("probability", "similarity", "best_fit", "heading_deg", "reference"):
+        assert early[unknown] == ""

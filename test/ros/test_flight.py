@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from nav_msgs.msg import Odometry
 from PIL import Image as Picture
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
@@ -17,9 +18,11 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from sensor_msgs.msg import CameraInfo, Image, Imu, NavSatFix
 
+from lkpan_ros.localization.types import Odometry as Pose
 from lkpan_ros.node import camera_messages
 from lkpan_ros.node.image_messages import to_image_message, to_rgb
 from lkpan_ros.node.messages import to_seconds
+from lkpan_ros.node.odometry import to_odometry
 from test.ros.camera import INTRINSICS, NORTH_UP
 from test.ros.graph import LocalizerProcess
 from test.ros.world import FOCAL_PX, HEIGHT_M
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
 TILES = (6, 12, 13, 18)
-SPACING_S = 1.5
+SPACING_S = 3.0  # from tile to tile no faster than a vehicle flies
 LATCHED = QoSProfile(
     depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
@@ -43,6 +46,13 @@ LATCHED = QoSProfile(
 
 def position(world: SmallWorld, tile: int) -> LatLon:
     return world.gallery.frame.point(*world.gallery.positions_m[tile])
+
+
+def pose(east_m: float, north_m: float) -> Pose:
+    """Of a vehicle that looks north, in a frame whose x is east."""
+    return Pose(
+        np.array([east_m, north_m, 0.0]), np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    )
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +79,8 @@ def write_bag(path: Path, world: SmallWorld, storage: StoragePlugin) -> Path:
             "/imu/data": "sensor_msgs/msg/Imu",
             "/altimeter": "sensor_msgs/msg/Range",
             "/gps": "sensor_msgs/msg/NavSatFix",
+            "/wheels": "nav_msgs/msg/Odometry",
+            "/vio": "nav_msgs/msg/Odometry",
         }
         connections = {
             name: writer.add_connection(name, kind, typestore=types) for name, kind in topics.items()
@@ -83,6 +95,10 @@ def write_bag(path: Path, world: SmallWorld, storage: StoragePlugin) -> Path:
                 "/imu/data": camera_messages.imu(NORTH_UP, stamp, "base_link", level_only=False),
                 "/altimeter": camera_messages.height(HEIGHT_M, stamp, "base_link"),
                 "/gps": camera_messages.truth(position(world, tile), stamp, "gps"),
+                "/wheels": camera_messages.odometry(pose(0.0, 0.0), stamp, "odom", "base_link"),
+                "/vio": camera_messages.odometry(
+                    pose(*world.gallery.positions_m[tile]), stamp, "odom", "base_link"
+                ),
                 "/cam/image": picture,
             }
             for name, message in messages.items():
@@ -110,7 +126,7 @@ def fly(
     monitor = graph.start("flight_monitor", {"monitor.output": table, "monitor.idle_s": 20.0})
     topic = f"{graph.namespace}/geo_fix/report"
     graph.await_(lambda: graph.node.count_subscribers(topic), "the monitor", monitor)
-    camera = graph.start("camera_node", {"source.wait_for_subscriber": True} | source)
+    camera = graph.start("camera_node", {"source.wait_for_subscriber": True, "source.rate": 2.0} | source)
     for process in (camera, monitor):
         assert process.wait() == 0, process.output + localizer.process.output
     return camera, monitor
@@ -149,8 +165,13 @@ def test_a_bag_is_localized_frame_by_frame(
     graph: Graph, localizer: LocalizerProcess, world: SmallWorld, tmp_path: Path, storage: StoragePlugin
 ) -> None:
     bag, table = write_bag(tmp_path / "bag", world, storage), tmp_path / "frames.csv"
-    _, monitor = fly(graph, localizer, table, {"source.type": "bag", "source.path": bag})
+    odometry = graph.collect(Odometry, "odom")
+    source = {"source.type": "bag", "source.path": bag, "bag.odometry_topic": "/vio"}
+    _, monitor = fly(graph, localizer, table, source)
     assert_found_everywhere(table, world, monitor)
+    graph.await_(lambda: len(odometry) >= len(TILES), "its odometry")
+    heard = [[m.pose.pose.position.x, m.pose.pose.position.y] for m in odometry]
+    np.testing.assert_allclose(heard, world.gallery.positions_m[list(TILES)])
 
 
 def test_the_simulator_publishes_pictures_sensors_and_truth(graph: Graph) -> None:
@@ -158,12 +179,18 @@ def test_the_simulator_publishes_pictures_sensors_and_truth(graph: Graph) -> Non
         "images": (Image, "camera/image_raw"),
         "infos": (CameraInfo, "camera/camera_info"),
         "imus": (Imu, "imu"),
+        "odometry": (Odometry, "odom"),
     }
     heard = {name: graph.collect(kind, topic) for name, (kind, topic) in topics.items()}
     truth = graph.collect(NavSatFix, "truth/fix", LATCHED)
     view = graph.collect(NavSatFix, "truth/view", LATCHED)
     # Slower than it renders, so that none is lost.
-    parameters = {"simulator.seconds": 2.5, "simulator.rate_hz": 0.8, "simulator.tilt_deg": 0.0}
+    parameters = {
+        "simulator.seconds": 2.5,
+        "simulator.rate_hz": 0.8,
+        "simulator.tilt_deg": 0.0,
+        "simulator.odometry": True,
+    }
     camera = graph.start("camera_node", parameters | {"source.wait_for_subscriber": True})
     graph.await_(lambda: len(heard["images"]) >= 2 and len(view) >= 2, "two simulated pictures", camera)
     assert camera.wait() == 0, camera.output
@@ -172,6 +199,9 @@ def test_the_simulator_publishes_pictures_sensors_and_truth(graph: Graph) -> Non
     assert to_seconds(second.header.stamp) - to_seconds(first.header.stamp) == pytest.approx(1.25, abs=1e-3)
     assert heard["infos"][0].width == first.width
     assert heard["imus"][0].header.stamp == first.header.stamp
+    start, then = (to_odometry(message) for message in heard["odometry"][:2])
+    assert [m.header.stamp for m in heard["odometry"][:2]] == [first.header.stamp, second.header.stamp]
+    assert np.linalg.norm(then.position_m - start.position_m) == pytest.approx(1.25 * 12.0, rel=0.15)
     by_stamp = {to_seconds(message.header.stamp): message for message in view}
     true_fix = next(m for m in truth if m.header.stamp == first.header.stamp)
     seen = by_stamp[to_seconds(first.header.stamp)]

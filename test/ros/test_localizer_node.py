@@ -12,6 +12,7 @@ from geometry_msgs.msg import PolygonStamped, PoseWithCovarianceStamped
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
+from lkpan_ros.localization.types import Reason
 from test.ros.camera import message_with
 from test.ros.world import TILE
 
@@ -149,10 +150,22 @@ def test_diagnostics_tell_rates_times_and_identity(camera: Camera, world: SmallW
     assert values["gallery_tiles"] == "25"
     assert values["weights"] == str(world.weights)
     assert values["encoder"]
-    for name in ("rate_hz", "latency_p50_ms", "view_p50_ms", "encode_p50_ms", "search_p50_ms"):
+    assert values["calibration"] == "shipped"
+    assert "places, best" in values["filter"]
+    assert 0.0 < float(values["last_probability"]) <= 1.0
+    refused = [int(values[f"refused_{reason.value}"]) for reason in Reason]
+    assert sum(refused) == int(values["refused"])
+    stages = ("view", "encode", "search", "refine", "filter", "decide")
+    for name in ("rate_hz", "latency_p50_ms", *(f"{stage}_p50_ms" for stage in stages)):
         assert float(values[name]) >= 0.0
     assert camera.ask(message_with(world.view(TILE), height=0)).report["reason"] == "bad_image"
-    camera.diagnosis(lambda _, values: "bad_image: 480x0" in values["last_rejection"])
+    camera.diagnosis(
+        lambda _, values: (
+            "bad_image: 480x0" in values["last_rejection"]
+            and int(values["refused_bad_image"]) >= 1
+            and "bad_image" in values["refused_last_10_s"]
+        )
+    )
 
 
 def test_a_time_without_fixes_is_a_warning_and_a_silent_camera_an_error(

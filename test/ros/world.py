@@ -37,7 +37,7 @@ CAMERA_PX = (480, 360)
 FOCAL_PX = 400.0
 TILE = 12  # in the middle
 # Weights that nobody trained know a picture of the very map, and little else.
-EASY = {"similarity.temperature": 0.0001, "similarity.none_of_these": 0.0, "gate.min_probability": 0.6}
+EASY = {"similarity.temperature": 0.01, "similarity.none_of_these": 0.0, "gate.min_probability": 0.6}
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,12 @@ FIELDS = [
     "recall_at_5",
     "recall_at_10",
     "latency_p50_ms",
+    "vehicle_error_p90_m",
+    "view_nees",
+    "view_within_10m",
+    "outside_99_ellipse",
+    "outside_map_fixes",
+    "area_under_risk_coverage",
 ]
 
 
@@ -89,6 +95,9 @@ def test_the_figures_of_a_flight(simulated: Path, capsys: pytest.CaptureFixture[
     assert picture is not None
     assert picture.std() > 10.0
     assert "fixes" in (simulated / "report" / "summary.txt").read_text()
+    page = (simulated / "report" / "report.html").read_text()
+    assert page.count('"patch":"data:image/webp;base64,') == 8
+    assert str(simulated / "map.gallery") in page
 
 
 @pytest.mark.slow

@@ -1,0 +1,327 @@
+"""A Bayes filter over place: where the vehicle may be, from what each frame says and how a vehicle can move.
+
+The posterior is a set of hypotheses (Gaussians over position, velocity and the error of the heading) and the mass that
+is elsewhere: anywhere on the map, or off it. It does not grow with the map. Evidence arrives as places, each with the
+odds that the view lies there rather than at none of them before anything else is known, which is what the calibration
+fits; under a uniform prior over the map's area A, odds o spread over a Gaussian make the likelihood o A N(x) at x.
+
+What two frames of the same ground say is the same thing said twice: evidence is weighted by how much of it is new.
+Motion is odometry's where there is any, else a velocity that wanders (Ornstein-Uhlenbeck). Time is passed in.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from lkpan_ros.localization.config import FilterSettings
+
+    Array = NDArray[np.float64]
+
+_KEPT = 64  # hypotheses
+_LEAST_WEIGHT = 1e-7
+_SAME_M = 4.0  # hypotheses nearer than this, and alike in heading, are one
+_SAME_TURN_DEG = 15.0
+_DISSOLVED_M = 400.0  # a hypothesis that is vaguer than this says nothing
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a frame says of the place, as N alternatives.
+
+    Attributes:
+        odds: (N,) float64, that this one is right against none of them, under a uniform prior over the map.
+        position_m: (N, 2) float64, east and north.
+        covariance_m2: (N, 2, 2) float64.
+        turn_deg: (N,) float64, the heading's error, or the heading where none is sensed.
+        turn_sigma_deg: (N,) float64, of that, if this one is right.
+        turn_prior_sigma_deg: Of the heading's error before the frame; infinite where the heading is unknown.
+        area_m2: Of the map.
+        novelty: 0..1, how much of this was not already said by the frames before.
+    """
+
+    odds: Array
+    position_m: Array
+    covariance_m2: Array
+    turn_deg: Array
+    turn_sigma_deg: Array
+    turn_prior_sigma_deg: float
+    area_m2: float
+    novelty: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Belief:
+    """The posterior.
+
+    Attributes:
+        weight: (K,) float64, of each hypothesis; with `elsewhere` they add up to 1.
+        mean: (K, 4) float64, east, north (m) and their rates (m/s).
+        covariance: (K, 4, 4) float64.
+        turn_deg: (K,) float64.
+        turn_sigma_deg: (K,) float64.
+        elsewhere: Mass of no hypothesis.
+    """
+
+    weight: Array
+    mean: Array
+    covariance: Array
+    turn_deg: Array
+    turn_sigma_deg: Array
+    elsewhere: float
+
+    @classmethod
+    def nothing(cls) -> Belief:
+        """Before any frame."""
+        return cls(np.zeros(0), np.zeros((0, 4)), np.zeros((0, 4, 4)), np.zeros(0), np.zeros(0), 1.0)
+
+    def __len__(self) -> int:
+        return len(self.weight)
+
+    def select(self, rows: NDArray[np.int64]) -> Belief:
+        """Some of the hypotheses; the weight of the others goes elsewhere."""
+        weight = self.weight[rows]
+        return Belief(
+            weight, self.mean[rows], self.covariance[rows], self.turn_deg[rows], self.turn_sigma_deg[rows],
+            max(0.0, 1.0 - float(weight.sum())),
+        )  # fmt: skip
+
+
+class BayesFilter:
+    """Keeps a belief up to date. The same inputs give the same belief.
+
+    Args:
+        settings: Speed, losses and trust.
+    """
+
+    def __init__(self, settings: FilterSettings) -> None:
+        self._settings = settings
+        self.belief = Belief.nothing()
+
+    def configure(self, settings: FilterSettings) -> None:
+        """Use other settings from now on; what is believed is kept."""
+        self._settings = settings
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.belief = Belief.nothing()
+
+    def predict(
+        self,
+        elapsed_s: float,
+        *,
+        displacement_m: Array | None = None,
+        displacement_sigma_m: float = 0.0,
+        turn_deg: float = 0.0,
+        turn_sigma_deg: float = 0.0,
+    ) -> None:
+        """Let time pass.
+
+        Args:
+            elapsed_s: Since the last prediction, 0 or more.
+            displacement_m: (2,) or (K, 2) east and north by odometry, in metres; None: unknown.
+            displacement_sigma_m: Of it, on each axis.
+            turn_deg: Added to what the hypotheses say of the heading.
+            turn_sigma_deg: By how much the heading's error (or the unknown heading) may have changed.
+        """
+        belief = self.belief
+        if len(belief) == 0 or elapsed_s <= 0.0:
+            return
+        if displacement_m is None:
+            step, noise = _wandering(elapsed_s, self._settings)
+            mean = belief.mean @ step.T
+            covariance = step @ belief.covariance @ step.T + noise
+        else:
+            mean, covariance = belief.mean.copy(), belief.covariance.copy()
+            mean[:, :2] += displacement_m
+            mean[:, 2:] = np.broadcast_to(displacement_m, mean[:, 2:].shape) / elapsed_s
+            covariance[:, 0, 0] += displacement_sigma_m**2
+            covariance[:, 1, 1] += displacement_sigma_m**2
+        lost = -math.expm1(-elapsed_s * self._settings.loss_rate_per_s)
+        moved = replace(
+            belief,
+            weight=belief.weight * (1.0 - lost),
+            mean=mean,
+            covariance=covariance,
+            turn_deg=wrapped(belief.turn_deg + turn_deg),
+            turn_sigma_deg=np.hypot(belief.turn_sigma_deg, turn_sigma_deg),
+        )
+        vague = covariance[:, 0, 0] + covariance[:, 1, 1] > _DISSOLVED_M**2
+        self.belief = moved.select(np.flatnonzero(~vague))
+
+    def update(self, evidence: Evidence, on_map: Callable[[Belief], NDArray[np.bool_]]) -> None:
+        """Take in a frame.
+
+        Args:
+            evidence: What it says.
+            on_map: Of the hypotheses, whether the view would show the map: there silence speaks against them.
+        """
+        belief, trust = self.belief, evidence.novelty
+        silent = np.where(on_map(belief), self._settings.miss_probability, 1.0)
+        gain = _likelihoods(belief, evidence)  # K x N
+        support = silent + gain.sum(axis=1)
+        grown = belief.weight * support**trust
+        share = gain / support[:, None]
+        total = float(evidence.odds.sum())
+        births = belief.elsewhere * np.expm1(trust * np.log1p(total)) * evidence.odds / max(total, 1e-300)
+        # Said again, a thing makes no place more probable, but a vehicle that hovers is still held where it is seen.
+        children = _concatenated(
+            replace(belief, weight=grown * (1.0 - share.sum(axis=1))),
+            _children(belief, evidence, grown[:, None] * share),
+            _births(evidence, births, self._settings.max_speed_mps),
+        )
+        self.belief = _pruned(_normalised(children, belief.elsewhere))
+
+    def weigh(self, factor: Array) -> None:
+        """Multiply the hypotheses' weights by (K,) factors of 0..1 and elsewhere by 1, as a prior does."""
+        self.belief = _normalised(
+            replace(self.belief, weight=self.belief.weight * factor), self.belief.elsewhere
+        )
+
+
+def _wandering(elapsed_s: float, settings: FilterSettings) -> tuple[Array, Array]:
+    """Transition and noise, 4 x 4 each, of an Ornstein-Uhlenbeck velocity and its integral."""
+    memory_s, sigma = settings.velocity_memory_s, settings.max_speed_mps / 2.0
+    ratio = elapsed_s / memory_s
+    keep = math.exp(-ratio)
+    step = np.eye(4)
+    step[[0, 1], [2, 3]] = memory_s * (1.0 - keep)
+    step[[2, 3], [2, 3]] = keep
+    place = (sigma * memory_s) ** 2 * max(0.0, 2.0 * ratio - 3.0 + 4.0 * keep - keep**2)
+    both = sigma**2 * memory_s * (1.0 - keep) ** 2
+    rate = sigma**2 * (1.0 - keep**2)
+    noise = np.diag([place, place, rate, rate])
+    noise[[0, 1, 2, 3], [2, 3, 0, 1]] = both
+    return step, noise
+
+
+def _likelihoods(belief: Belief, evidence: Evidence) -> Array:
+    """K x N: how much more likely each alternative is under each hypothesis than its odds spread over the map."""
+    apart = evidence.position_m[None] - belief.mean[:, None, :2]  # K x N x 2
+    spread = belief.covariance[:, None, :2, :2] + evidence.covariance_m2[None]  # K x N x 2 x 2
+    a, b, d = spread[..., 0, 0], spread[..., 0, 1], spread[..., 1, 1]
+    determinant = np.maximum(a * d - b * b, 1e-9)
+    x, y = apart[..., 0], apart[..., 1]
+    squared = (d * x * x - 2 * b * x * y + a * y * y) / determinant
+    density = np.exp(-0.5 * np.minimum(squared, 600.0)) / (2 * np.pi * np.sqrt(determinant))
+    gain: Array = evidence.odds[None] * evidence.area_m2 * density * _turn_ratio(belief, evidence)
+    return gain
+
+
+def _turn_ratio(belief: Belief, evidence: Evidence) -> Array:
+    """K x N: density of each alternative's turn under each hypothesis over that under the prior."""
+    variance = belief.turn_sigma_deg[:, None] ** 2 + evidence.turn_sigma_deg[None] ** 2
+    apart = wrapped(evidence.turn_deg[None] - belief.turn_deg[:, None])
+    under: Array = np.exp(-0.5 * np.minimum(apart**2 / variance, 600.0)) / np.sqrt(2 * np.pi * variance)
+    if not math.isfinite(evidence.turn_prior_sigma_deg):
+        flat: Array = under * 360.0
+        return flat
+    prior = evidence.turn_prior_sigma_deg**2 + evidence.turn_sigma_deg**2
+    turn = wrapped(evidence.turn_deg)
+    beside: Array = (
+        under / (np.exp(-0.5 * np.minimum(turn**2 / prior, 20.0)) / np.sqrt(2 * np.pi * prior))[None]
+    )
+    return beside
+
+
+def wrapped(angle_deg: Array) -> Array:
+    """The same angles in -180 (included) .. 180 (excluded) degrees."""
+    within: Array = (angle_deg + 180.0) % 360.0 - 180.0
+    return within
+
+
+def _children(belief: Belief, evidence: Evidence, weight: Array) -> Belief:
+    """Every hypothesis corrected (Kalman) by every alternative that it gives weight to."""
+    parent, cause = np.nonzero(weight > _LEAST_WEIGHT * max(float(weight.max(initial=0.0)), 1e-300))
+    mean, covariance = belief.mean[parent], belief.covariance[parent]
+    spread = covariance[:, :2, :2] + evidence.covariance_m2[cause]
+    gain = covariance[:, :, :2] @ np.linalg.inv(spread)  # C x 4 x 2
+    apart = evidence.position_m[cause] - mean[:, :2]
+    corrected = covariance - gain @ covariance[:, :2, :]
+    variance = belief.turn_sigma_deg[parent] ** 2
+    turn_gain = variance / (variance + evidence.turn_sigma_deg[cause] ** 2)
+    turn_apart = wrapped(evidence.turn_deg[cause] - belief.turn_deg[parent])
+    return Belief(
+        weight[parent, cause],
+        mean + (gain @ apart[..., None])[..., 0],
+        (corrected + corrected.transpose(0, 2, 1)) / 2.0,
+        belief.turn_deg[parent] + turn_gain * turn_apart,
+        np.sqrt(variance * (1.0 - turn_gain)),
+        0.0,
+    )
+
+
+def _births(evidence: Evidence, weight: Array, max_speed_mps: float) -> Belief:
+    """A hypothesis where each alternative is, its velocity unknown."""
+    count = len(evidence.odds)
+    mean = np.zeros((count, 4))
+    mean[:, :2] = evidence.position_m
+    covariance = np.zeros((count, 4, 4))
+    covariance[:, :2, :2] = evidence.covariance_m2
+    covariance[:, [2, 3], [2, 3]] = (max_speed_mps / 2.0) ** 2
+    return Belief(weight, mean, covariance, evidence.turn_deg, evidence.turn_sigma_deg, 0.0)
+
+
+def _concatenated(*beliefs: Belief) -> Belief:
+    return Belief(
+        np.concatenate([b.weight for b in beliefs]),
+        np.concatenate([b.mean for b in beliefs]),
+        np.concatenate([b.covariance for b in beliefs]),
+        np.concatenate([b.turn_deg for b in beliefs]),
+        np.concatenate([b.turn_sigma_deg for b in beliefs]),
+        0.0,
+    )
+
+
+def _normalised(belief: Belief, elsewhere: float) -> Belief:
+    total = float(belief.weight.sum()) + elsewhere
+    return replace(belief, weight=belief.weight / total, elsewhere=elsewhere / total)
+
+
+def _pruned(belief: Belief) -> Belief:
+    """Hypotheses that are the same joined, the lightest dropped, heaviest first."""
+    order = np.argsort(-belief.weight, kind="stable")[: 8 * _KEPT]
+    order = order[belief.weight[order] > _LEAST_WEIGHT]
+    groups: list[list[int]] = []
+    for row in order:
+        near = (group for group in groups if _alike(belief, group[0], row))
+        group = next(near, None)
+        if group is not None:
+            group.append(row)
+        elif len(groups) < _KEPT:
+            groups.append([row])
+    joined = [_joined(belief, np.array(group)) for group in groups]
+    if not joined:
+        return replace(Belief.nothing(), elsewhere=1.0)
+    whole = _concatenated(*joined)
+    return whole.select(np.argsort(-whole.weight, kind="stable"))
+
+
+def _alike(belief: Belief, a: int, b: int) -> bool:
+    apart = belief.mean[a, :2] - belief.mean[b, :2]
+    turn = float(wrapped(belief.turn_deg[a : a + 1] - belief.turn_deg[b])[0])
+    return bool(np.hypot(*apart) < _SAME_M and abs(turn) < _SAME_TURN_DEG)
+
+
+def _joined(belief: Belief, rows: NDArray[np.int64]) -> Belief:
+    """One hypothesis of the same weight, mean and covariance as some together."""
+    weight = belief.weight[rows]
+    share = weight / weight.sum()
+    mean = share @ belief.mean[rows]
+    apart = belief.mean[rows] - mean
+    covariance = np.einsum("k,kij->ij", share, belief.covariance[rows]) + (share[:, None] * apart).T @ apart
+    turns = wrapped(belief.turn_deg[rows] - belief.turn_deg[rows[0]])
+    turn = float(share @ turns)
+    variance = float(share @ (belief.turn_sigma_deg[rows] ** 2 + (turns - turn) ** 2))
+    return Belief(
+        np.array([weight.sum()]), mean[None], covariance[None],
+        wrapped(np.array([belief.turn_deg[rows[0]] + turn])), np.array([math.sqrt(variance)]), 0.0,
+    )  # fmt: skip

@@ -1,0 +1,243 @@
+"""Normalised correlation of gradients: where on a map window a north-up patch fits, and how well.
+
+Of a picture only the direction of its edges and a compressed strength count, so that season, light and blur change
+little and poor texture still speaks. Pictures are compared at a fixed number of pixels across the patch, which bounds
+the cost whatever the footprint. A window's transforms are kept, since a vehicle sees the same windows for seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from scipy import fft
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    Picture = NDArray[np.uint8]
+    Mask = NDArray[np.bool_]
+
+_BLUR_PX = 1.0
+_WEAK_EDGE = 4.0  # grey levels a pixel: a gradient of this strength counts half
+_BORDER_PX = (
+    2  # reach of the gradient's kernel after smoothing, where the mask's edge would be taken for an edge
+)
+_LEAST_SHARE = 0.15  # of the template's energy: a window with less edges has no meaningful correlation
+_APART_PX = 6  # two peaks nearer than that are one
+_LIKELIHOOD_SLOPE = 40.0  # log of the likelihood by which a shift falls for a fall of its score by 1
+_KEPT_WINDOWS = 192  # about 50 MB
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """The compressed gradient of a picture.
+
+    Attributes:
+        gradient: P x P complex64, x + iy, 0 where the mask is.
+        mask: P x P float32, 1 where the gradient is known.
+    """
+
+    gradient: NDArray[np.complex64]
+    mask: NDArray[np.float32]
+
+    @property
+    def energy(self) -> NDArray[np.float32]:
+        """P x P float32, squared length of the gradient."""
+        energy: NDArray[np.float32] = np.square(self.gradient.real) + np.square(self.gradient.imag)
+        return energy
+
+
+def gradient_field(grey: NDArray[np.uint8], mask: Mask) -> Field:
+    """The field of a P x P uint8 grey picture and the P x P bool mask of what it shows."""
+    smooth = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), _BLUR_PX)
+    x = cv2.Scharr(smooth, cv2.CV_32F, 1, 0, scale=1 / 32)
+    y = cv2.Scharr(smooth, cv2.CV_32F, 0, 1, scale=1 / 32)
+    side = 2 * _BORDER_PX + 1
+    known = cv2.erode(
+        mask.astype(np.uint8), np.ones((side, side), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0
+    ).astype(np.float32)
+    weight = known / (np.hypot(x, y) + _WEAK_EDGE)
+    return Field((x * weight + 1j * (y * weight)).astype(np.complex64), known)
+
+
+@dataclass(frozen=True, eq=False)
+class Template:
+    """A patch, ready to be correlated with windows of one size.
+
+    Attributes:
+        gradient: Conjugate transform of its gradient, complex64.
+        mask: Conjugate transform of its mask, complex64, half spectrum.
+        energy: Of its gradient, summed.
+    """
+
+    gradient: NDArray[np.complex64]
+    mask: NDArray[np.complex64]
+    energy: float
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """Transforms of a map window's gradient (complex64) and of its energy (complex64, half spectrum)."""
+
+    gradient: NDArray[np.complex64]
+    energy: NDArray[np.complex64]
+
+
+@dataclass(frozen=True, eq=False)
+class Peak:
+    """Where a patch fits a window well.
+
+    Attributes:
+        quality: Normalised correlation, at most 1.
+        x_px: Of the patch's centre from the window's centre, to the east.
+        y_px: The same, to the south.
+        spread_px2: 2 x 2 float64, of the likelihood about it: long along a road, where the fit may slide.
+    """
+
+    quality: float
+    x_px: float
+    y_px: float
+    spread_px2: NDArray[np.float64]
+
+
+class Correlator:
+    """Correlates patches of one size with windows of one size.
+
+    Args:
+        patch_px: Side of a patch, pixels.
+        reach_px: How far from the window's centre the patch's centre may be found, pixels.
+    """
+
+    def __init__(self, patch_px: int, reach_px: int) -> None:
+        self.patch_px = patch_px
+        self.reach_px = reach_px
+        self.window_px = patch_px + 2 * reach_px
+        side = fft.next_fast_len(self.window_px)
+        self._shape = (side, side)
+
+    def template(self, field: Field) -> Template:
+        """Of a field of `patch_px` x `patch_px`."""
+        return Template(
+            np.conj(fft.fft2(field.gradient, self._shape)),
+            np.conj(fft.rfft2(field.mask, self._shape)),
+            float(field.energy.sum()),
+        )
+
+    def window(self, field: Field) -> Window:
+        """Of a field of `window_px` x `window_px`."""
+        return Window(fft.fft2(field.gradient, self._shape), fft.rfft2(field.energy, self._shape))
+
+    def scores(self, template: Template, window: Window) -> NDArray[np.float32]:
+        """(2 reach + 1) x (2 reach + 1) float32, the normalised correlation at each shift."""
+        count = 2 * self.reach_px + 1
+        product = fft.ifft2(template.gradient * window.gradient)[:count, :count].real
+        energy = fft.irfft2(template.mask * window.energy, self._shape)[:count, :count]
+        least = _LEAST_SHARE * template.energy + 1e-6
+        scores: NDArray[np.float32] = product / np.sqrt(
+            np.maximum(energy, least) * max(template.energy, 1e-6)
+        )
+        return scores
+
+    def peak(self, template: Template, window: Window) -> Peak:
+        """The best shift, to a fraction of a pixel."""
+        return peaks(self.scores(template, window), 1)[0]
+
+
+def peaks(scores: NDArray[np.float32], count: int) -> list[Peak]:
+    """The highest values of (2 R + 1) x (2 R + 1) scores that lie apart from one another, best first.
+
+    Each is placed to a fraction of a pixel by parabolas through its neighbours.
+    """
+    reach = len(scores) // 2
+    left = np.where(scores >= cv2.dilate(scores, np.ones((3, 3), np.uint8)), scores, -np.inf)
+    found = []
+    for _ in range(count):
+        row, column = divmod(int(left.argmax()), scores.shape[1])
+        if not np.isfinite(left[row, column]):
+            break
+        x = column + _vertex(scores[row, max(column - 1, 0) : column + 2])
+        y = row + _vertex(scores[max(row - 1, 0) : row + 2, column])
+        spread = _spread(scores, row, column)
+        found.append(Peak(float(scores[row, column]), x - reach, y - reach, spread))
+        top, start = max(row - _APART_PX, 0), max(column - _APART_PX, 0)
+        left[top : row + _APART_PX + 1, start : column + _APART_PX + 1] = -np.inf
+    return found
+
+
+def _spread(scores: NDArray[np.float32], row: int, column: int) -> NDArray[np.float64]:
+    """Second moments about a peak, in pixels east and north, of the likelihood that the scores stand for."""
+    top, start = max(row - _APART_PX, 0), max(column - _APART_PX, 0)
+    near = scores[top : row + _APART_PX + 1, start : column + _APART_PX + 1]
+    weight = np.exp((near - scores[row, column]) * _LIKELIHOOD_SLOPE).astype(np.float64)
+    y, x = np.mgrid[top : top + near.shape[0], start : start + near.shape[1]]
+    offsets = np.stack([x - column, row - y], axis=-1).reshape(-1, 2)
+    share = weight.reshape(-1, 1) / weight.sum()
+    spread: NDArray[np.float64] = (share * offsets).T @ offsets
+    return spread
+
+
+def _vertex(values: NDArray[np.float32]) -> float:
+    """Offset of a parabola's top from the middle of three values; 0 at the border."""
+    if len(values) < 3:
+        return 0.0
+    before, middle, after = (float(v) for v in values)
+    bend = before - 2 * middle + after
+    return float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5)) if bend < -1e-12 else 0.0
+
+
+def turned(
+    grey: Picture, mask: Mask, side_px: int, turn_deg: float = 0.0, scale: float = 1.0
+) -> tuple[Picture, Mask]:
+    """A patch turned clockwise and magnified about its centre, at another resolution.
+
+    Args:
+        grey: P x P uint8.
+        mask: P x P bool, what it shows.
+        side_px: Side of the result.
+        turn_deg: Clockwise.
+        scale: Above 1 its content covers more of the result's footprint.
+    """
+    source_px = len(grey)
+    zoom = scale * side_px / source_px
+    if zoom < 0.7:  # averaged first, or edges alias
+        halved = max(side_px, round(source_px * zoom * 1.4))
+        size = (halved, halved)
+        grey = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+        mask = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(np.bool_)
+        source_px = halved
+        zoom = scale * side_px / source_px
+    middle = (source_px - 1) / 2
+    affine = np.asarray(cv2.getRotationMatrix2D((middle, middle), -turn_deg, zoom), np.float64)
+    affine[:, 2] += (side_px - 1) / 2 - middle
+    shape = (side_px, side_px)
+    picture = cv2.warpAffine(grey, affine, shape, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    shown = cv2.warpAffine(mask * np.uint8(255), affine, shape, flags=cv2.INTER_LINEAR)
+    return np.asarray(picture, np.uint8), shown >= 254
+
+
+class KeptWindows:
+    """The transforms of the last windows, by their centre.
+
+    Args:
+        make: Reads and transforms the window about a point (east, north in metres).
+    """
+
+    def __init__(self, make: Callable[[float, float], Window]) -> None:
+        self._make = make
+        self._kept: OrderedDict[tuple[int, int], Window] = OrderedDict()
+
+    def about(self, east_m: float, north_m: float) -> Window:
+        """The window about a point, to the centimetre."""
+        key = (math.floor(east_m * 100), math.floor(north_m * 100))
+        window = self._kept.pop(key, None) or self._make(east_m, north_m)
+        self._kept[key] = window
+        if len(self._kept) > _KEPT_WINDOWS:
+            self._kept.popitem(last=False)
+        return window

@@ -1,0 +1,155 @@
+"""Fix or no fix: the vehicle's position where the view's geometry gives it well enough, else the view's, else why not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lkpan_ros.localization.integrity import most_probable_place, probability_within, refusal_reason
+from lkpan_ros.localization.measurement import fit_sigma_m, remaining_sigmas
+from lkpan_ros.localization.types import Fix, Reason, Reference, Rejection
+from lkpan_ros.localization.view import offset_covariance, turned_clockwise
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from lkpan_ros.localization.bayes_filter import Belief
+    from lkpan_ros.localization.config import LocalizerConfig
+    from lkpan_ros.localization.gallery import Gallery
+    from lkpan_ros.localization.integrity import Place
+    from lkpan_ros.localization.measurement import Measurement
+    from lkpan_ros.localization.types import GroundView, Matches, Registrations
+
+_SUPPORTS_M = 15.0  # a registration this near to the place is the one that it rests on
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """All that a frame's outcome is made of.
+
+    Attributes:
+        stamp_s: Capture time of the frame, seconds.
+        gallery: That was searched.
+        config: Of the localizer.
+        views: Of the frame, one for each heading it may have.
+        matches: The gallery's best tiles.
+        registrations: Of the views around the best of them.
+        measurement: What they say.
+    """
+
+    stamp_s: float
+    gallery: Gallery
+    config: LocalizerConfig
+    views: Sequence[GroundView]
+    matches: Matches
+    registrations: Registrations
+    measurement: Measurement
+
+    def decide(self, belief: Belief) -> Fix | Rejection:
+        """A fix if the view lies within `gate.radius_m` of where it is stated with `gate.min_probability`."""
+        gate = self.config.gate
+        place = most_probable_place(belief, gate.radius_m)
+        if place is None:
+            return self._refused(None, 0.0)
+        # Errors of neighbouring fits go together (walls that lean, shadows): averaging does not get below them.
+        floor_m2 = fit_sigma_m(self.gallery, self.config) ** 2
+        place = replace(place, covariance_m2=place.covariance_m2 + np.eye(2) * floor_m2)
+        probability = place.mass * probability_within(place.covariance_m2, gate.radius_m)
+        sure = probability >= gate.min_probability  # asked this way round, NaN is not sure
+        if not sure:
+            return self._refused(place, probability)
+        seen_m = place.position_m + self._offset_m(place)
+        if not self.gallery.covers(seen_m[None])[0]:
+            detail = "the track leaves the gallery: the view shows ground that is not in it"
+            return self._rejection(Reason.OUT_OF_MAP, detail, probability)
+        return self._fix(place, seen_m, probability)
+
+    def _offset_m(self, place: Place) -> NDArray[np.float64]:
+        """From the vehicle to the view: as registered at the place, else by the sensors and the track's heading."""
+        apart_m = np.hypot(*(self.measurement.evidence.position_m - place.position_m).T)
+        if len(apart_m) and apart_m.min() <= _SUPPORTS_M:
+            offset_m: NDArray[np.float64] = self.measurement.offset_m[int(apart_m.argmin())]
+            return offset_m
+        view = self.views[0]
+        if view.offset_m is None:
+            return np.zeros(2)
+        drawn = 0.0 if view.north_up else view.pose.attitude.heading_deg or 0.0
+        return turned_clockwise(view.offset_m, place.turn_deg - drawn)
+
+    def _fix(self, place: Place, seen_m: NDArray[np.float64], probability: float) -> Fix:
+        gate, view = self.config.gate, self.views[0]
+        seen = self.gallery.frame.point(*seen_m)
+        fix = Fix(
+            stamp_s=self.stamp_s,
+            position=seen,
+            covariance_m2=place.covariance_m2,
+            reference=Reference.VIEW,
+            view=seen,
+            view_covariance_m2=place.covariance_m2,
+            probability=probability,
+            matches=self.matches,
+            heading_deg=self._heading_deg(place),
+            registrations=self.registrations,
+        )
+        if view.offset_m is None:
+            return replace(
+                fix, covariance_m2=_widened(place.covariance_m2, self.config.view.unknown_offset_m)
+            )
+        covariance = place.covariance_m2 + self._offset_covariance(place)
+        vehicle_probability = place.mass * probability_within(covariance, gate.radius_m)
+        sure = vehicle_probability >= gate.min_probability
+        if not sure:
+            return replace(fix, covariance_m2=_widened(covariance, float(np.linalg.norm(view.offset_m))))
+        return replace(
+            fix,
+            position=self.gallery.frame.point(*place.position_m),
+            covariance_m2=covariance,
+            reference=Reference.VEHICLE,
+            probability=vehicle_probability,
+        )
+
+    def _heading_deg(self, place: Place) -> float | None:
+        view = self.views[0]
+        if view.north_up:
+            return ((view.pose.attitude.heading_deg or 0.0) + place.turn_deg) % 360.0
+        return place.turn_deg % 360.0
+
+    def _offset_covariance(self, place: Place) -> NDArray[np.float64]:
+        """Of the offset, once registration has corrected heading and scale."""
+        view = self.views[0]
+        heading_sigma, height_sigma = remaining_sigmas(known_heading=view.north_up, config=self.config)
+        attitude = replace(view.pose.attitude, heading_deg=self._heading_deg(place))
+        pose = replace(view.pose, attitude=attitude)
+        return offset_covariance(pose, self.config.view.tilt_sigma_deg, heading_sigma, height_sigma)
+
+    def _refused(self, place: Place | None, probability: float) -> Rejection:
+        needed = self.config.gate.min_probability
+        reason = refusal_reason(place, needed)
+        quality = self.registrations.quality.max(initial=0.0)
+        numbers = f"best similarity {self.matches.similarity[0]:.3f}, best fit {quality:.3f}"
+        if place is not None:
+            spread_m = float(np.sqrt(np.trace(place.covariance_m2)))
+            numbers = (
+                f"best place {place.mass:.2f} within {spread_m:.0f} m, next {place.runner_up:.2f}, elsewhere "
+                f"{place.elsewhere:.2f}, gate.min_probability {needed:g}, {numbers}"
+            )
+        return self._rejection(reason, f"{_WORDS[reason]}: {numbers}", probability)
+
+    def _rejection(self, reason: Reason, detail: str, probability: float) -> Rejection:
+        return Rejection(self.stamp_s, reason, detail, probability, self.matches, self.registrations)
+
+
+_WORDS = {
+    Reason.LOW_SIMILARITY: "nothing looks enough like it",
+    Reason.AMBIGUOUS: "several places look like it",
+    Reason.UNCERTAIN: "the place is known too vaguely",
+}
+
+
+def _widened(covariance_m2: NDArray[np.float64], offset_m: float) -> NDArray[np.float64]:
+    """The covariance of a view's position when it stands for a vehicle about `offset_m` away from it."""
+    return covariance_m2 + np.eye(2) * offset_m**2

@@ -1,0 +1,77 @@
+"""How a vehicle moves between two frames: by odometry where there is any, else as far as its speed allows."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lkpan_ros.localization.bayes_filter import BayesFilter
+    from lkpan_ros.localization.config import LocalizerConfig
+    from lkpan_ros.localization.types import Frame, Odometry
+
+# By how much the error of a heading may change, degrees per square root of a second.
+_COMPASS_DRIFT, _ODOMETRY_DRIFT = 1.0, 1.0
+_ODOMETRY_JITTER_M = 0.1
+
+
+class Motion:
+    """Lets a filter's time pass from frame to frame."""
+
+    def __init__(self) -> None:
+        self._before: Frame | None = None
+
+    def advance(self, place: BayesFilter, frame: Frame, config: LocalizerConfig) -> None:
+        """Predict up to a frame, which is later than those before."""
+        before, self._before = self._before, frame
+        if before is None:
+            return
+        elapsed_s = frame.stamp_s - before.stamp_s
+        heading_deg = _heading(before)
+        drift = config.filter.turn_rate_sigma_dps if heading_deg is None else _COMPASS_DRIFT
+        if before.odometry is None or frame.odometry is None:
+            place.predict(elapsed_s, turn_sigma_deg=drift * math.sqrt(elapsed_s))
+            return
+        step_m, yaw_deg = _between(before.odometry, frame.odometry)
+        headings = place.belief.turn_deg + (heading_deg or 0.0)
+        place.predict(
+            elapsed_s,
+            displacement_m=_towards(step_m, headings),
+            displacement_sigma_m=config.filter.odometry_sigma_ratio * math.hypot(*step_m)
+            + _ODOMETRY_JITTER_M,
+            turn_deg=-yaw_deg if heading_deg is None else 0.0,
+            turn_sigma_deg=_ODOMETRY_DRIFT * math.sqrt(elapsed_s),
+        )
+
+
+def _heading(frame: Frame) -> float | None:
+    """Of the vehicle, to whose front the camera tilts and the top of its picture points."""
+    if frame.attitude is None or frame.attitude.heading_deg is None:
+        return None
+    rotation = frame.attitude.rotation()
+    front = (
+        rotation[:, 2] - rotation[:, 1]
+    )  # straight down the axis alone points nowhere, level the top does not
+    return math.degrees(math.atan2(front[0], front[1]))
+
+
+def _between(before: Odometry, now: Odometry) -> tuple[NDArray[np.float64], float]:
+    """The way forward and to the left, metres, seen from the first pose, and the turn to the left, degrees."""
+    yaw_before, yaw_now = (math.atan2(o.rotation[1, 0], o.rotation[0, 0]) for o in (before, now))
+    c, s = math.cos(yaw_before), math.sin(yaw_before)
+    east, north = (now.position_m - before.position_m)[:2]
+    turn = math.degrees(yaw_now - yaw_before)
+    return np.array([c * east + s * north, -s * east + c * north]), (turn + 180.0) % 360.0 - 180.0
+
+
+def _towards(step_m: NDArray[np.float64], heading_deg: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A way forward and to the left as east and north, (K, 2), under each of (K,) headings."""
+    heading = np.radians(heading_deg)
+    forward = np.stack([np.sin(heading), np.cos(heading)], axis=-1)
+    left = np.stack([-np.cos(heading), np.sin(heading)], axis=-1)
+    steps: NDArray[np.float64] = forward * step_m[0] + left * step_m[1]
+    return steps

@@ -1,0 +1,209 @@
+"""Sub-tile registration: where on the map a ground patch lies, tried around each of the best candidates.
+
+Neighbouring candidates share a window of the map. The patch is laid on every window (under some turns, since headings
+err), which gives a position and a quality each; the best few are then fitted to fractions of a pixel in position,
+turn and scale. The cost is bounded by the number of windows, whatever the size of the map.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol
+
+import cv2
+import numpy as np
+
+from lkpan_ros.localization.correlation import Correlator, KeptWindows, gradient_field, peaks, turned
+from lkpan_ros.localization.feature_refinement import FeatureRefiner
+from lkpan_ros.localization.types import Registrations
+from lkpan_ros.localization.windows import windows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from lkpan_ros.localization.config import RefinementSettings
+    from lkpan_ros.localization.correlation import Template, Window
+    from lkpan_ros.localization.gallery import Gallery
+    from lkpan_ros.localization.types import GroundView, Matches
+
+_COARSE_PX = 64  # side of a patch on the windows
+_FINE_REACH_PX = 4
+_FINE_TURN_DEG, _FINE_SCALE = 4.0, 0.06  # first steps of the fit; each round takes steps a third as long
+_FINE_ROUNDS = 3
+_SCALE_BOUNDS = (0.75, 1.33)
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """How a patch may lie on the map.
+
+    Attributes:
+        match: The match whose window it was found in.
+        quality: Normalised correlation, at most 1.
+        position_m: (east, north) of the patch's centre in the gallery's frame.
+        spread_m2: 2 x 2 float64, of the likelihood about it.
+        turn_deg: By which the patch is turned clockwise.
+        scale: Metres on the map for a metre of the patch.
+    """
+
+    match: int
+    quality: float
+    position_m: tuple[float, float]
+    spread_m2: NDArray[np.float64]
+    turn_deg: float
+    scale: float
+
+
+class Refiner(Protocol):
+    """Registers the patches of a frame to the map around candidates."""
+
+    def refine(
+        self, views: Sequence[GroundView], matches: Matches, turns_deg: Sequence[float], windows: int
+    ) -> Registrations:
+        """The best few registrations of each window.
+
+        Args:
+            views: The patches of one frame, one for each heading it may have.
+            matches: Tiles to look around, the most important first; `rotation` names the view.
+            turns_deg: Clockwise turns of the patches to be tried.
+            windows: How many at most.
+        """
+        ...
+
+
+def make_refiner(gallery: Gallery, settings: RefinementSettings) -> Refiner:
+    """The refiner that the settings name."""
+    if settings.method == "features":
+        return FeatureRefiner(gallery, settings)
+    return GradientRefiner(gallery, settings)
+
+
+class GradientRefiner:
+    """Registers by normalised correlation of gradients.
+
+    Args:
+        gallery: Its mosaic is the map.
+        settings: Number and reach of the windows.
+    """
+
+    def __init__(self, gallery: Gallery, settings: RefinementSettings) -> None:
+        self._gallery = gallery
+        self._settings = settings
+        self._gsd_m = gallery.tile_size_m / _COARSE_PX
+        self._coarse = Correlator(_COARSE_PX, math.ceil(settings.reach_m / self._gsd_m))
+        self._fine = Correlator(_COARSE_PX, _FINE_REACH_PX)
+        self._windows = KeptWindows(lambda east_m, north_m: self._window(self._coarse, east_m, north_m))
+
+    def refine(
+        self, views: Sequence[GroundView], matches: Matches, turns_deg: Sequence[float], windows: int
+    ) -> Registrations:
+        """See `Refiner`."""
+        settings = self._settings
+        chosen = windows_of(matches, settings.apart_m, windows)
+        looks = _Looks(views, self._coarse, turns_deg)
+        fits = [fit for match in chosen for fit in self._coarse_fits(looks, matches, int(match))]
+        best = sorted(range(len(fits)), key=lambda i: -fits[i].quality)[: settings.fitted]
+        placed = list(fits)
+        for i in best:
+            placed[i] = self._fitted(views[int(matches.rotation[fits[i].match])], fits[i])
+        rows = np.array([fit.match for fit in fits], np.int64)
+        return Registrations(
+            match=rows,
+            view=matches.rotation[rows],
+            position_m=np.array([fit.position_m for fit in placed], np.float64).reshape(-1, 2),
+            spread_m2=np.array([fit.spread_m2 for fit in fits], np.float64).reshape(-1, 2, 2),
+            turn_deg=np.array([fit.turn_deg for fit in placed], np.float64),
+            scale=np.array([fit.scale for fit in placed], np.float64),
+            quality=np.array([fit.quality for fit in fits], np.float64),
+            similarity=matches.similarity[rows],
+            fitted=np.isin(np.arange(len(fits)), best),
+        )
+
+    def _window(self, correlator: Correlator, east_m: float, north_m: float) -> Window:
+        side_px = correlator.window_px
+        rgb, mask = self._gallery.window(east_m, north_m, side_px * self._gsd_m, side_px)
+        return correlator.window(gradient_field(grey_of(rgb), mask))
+
+    def _coarse_fits(self, looks: _Looks, matches: Matches, match: int) -> list[Fit]:
+        """The best shifts, each under its best turn."""
+        east_m, north_m = (float(value) for value in matches.position_m[match])
+        window, view = self._windows.about(east_m, north_m), int(matches.rotation[match])
+        scores = [self._coarse.scores(looks.template(view, turn), window) for turn in looks.turns_deg]
+        stack = np.stack(scores)
+        turn_of = stack.argmax(axis=0)
+        found = []
+        for peak in peaks(stack.max(axis=0), self._settings.peaks):
+            row, column = round(peak.y_px) + self._coarse.reach_px, round(peak.x_px) + self._coarse.reach_px
+            turn = looks.turns_deg[int(turn_of[row, column])]
+            position = (east_m + peak.x_px * self._gsd_m, north_m - peak.y_px * self._gsd_m)
+            found.append(Fit(match, peak.quality, position, peak.spread_px2 * self._gsd_m**2, turn, 1.0))
+        return found
+
+    def _fitted(self, view: GroundView, start: Fit) -> Fit:
+        """Climb from a coarse fit in turn and scale; each try finds its own best shift."""
+        grey = grey_of(view.patch)
+        east_m, north_m = start.position_m
+        window = self._window(self._fine, east_m, north_m)
+        turn, log_scale = start.turn_deg, 0.0
+        turn_step, scale_step = _FINE_TURN_DEG, _FINE_SCALE
+        for _ in range(_FINE_ROUNDS):
+            tries = [
+                self._try(grey, view.mask, window, turn + t * turn_step, log_scale + s * scale_step)
+                for t, s in ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
+            ]
+            values = np.array([score for score, _, _ in tries], np.float32)
+            turn += turn_step * _top(values[[1, 0, 2]])
+            log_scale += scale_step * _top(values[[3, 0, 4]])
+            turn_step, scale_step = turn_step / 3, scale_step / 3
+        log_scale = float(np.clip(log_scale, *np.log(_SCALE_BOUNDS)))
+        quality, x_px, y_px = self._try(grey, view.mask, window, turn, log_scale)
+        position = (east_m + x_px * self._gsd_m, north_m - y_px * self._gsd_m)
+        return Fit(start.match, quality, position, start.spread_m2, turn, math.exp(log_scale))
+
+    def _try(
+        self, grey: NDArray[np.uint8], mask: NDArray[np.bool_], window: Window, turn: float, log_scale: float
+    ) -> tuple[float, float, float]:
+        field = gradient_field(*turned(grey, mask, _COARSE_PX, turn, math.exp(log_scale)))
+        peak = self._fine.peak(self._fine.template(field), window)
+        return peak.quality, peak.x_px, peak.y_px
+
+
+class _Looks:
+    """The templates of a frame's views under the turns to be tried, made when first asked for."""
+
+    def __init__(
+        self, views: Sequence[GroundView], correlator: Correlator, turns_deg: Sequence[float]
+    ) -> None:
+        self.turns_deg = turns_deg
+        self._views = views
+        self._correlator = correlator
+        self.template = lru_cache(maxsize=None)(self._template)
+
+    def _template(self, view: int, turn_deg: float) -> Template:
+        look = self._views[view]
+        field = gradient_field(*turned(grey_of(look.patch), look.mask, _COARSE_PX, turn_deg))
+        return self._correlator.template(field)
+
+
+def turns_within(reach_deg: float, step_deg: float, centre_deg: float = 0.0) -> tuple[float, ...]:
+    """Turns about a centre, a step apart, that leave nothing within reach further than half a step from one."""
+    steps = math.ceil(max(0.0, reach_deg / step_deg - 0.5))
+    return tuple(centre_deg + step * step_deg for step in range(-steps, steps + 1))
+
+
+def grey_of(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """H x W x 3 uint8 RGB as H x W uint8."""
+    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def _top(values: NDArray[np.float32]) -> float:
+    """Where a parabola through values at -1, 0, 1 has its top, at most one step away; the better side where it has none."""
+    before, middle, after = (float(v) for v in values)
+    bend = before - 2 * middle + after
+    if bend >= -1e-9:
+        return 1.0 if after > before else -1.0
+    return float(np.clip(0.5 * (before - after) / bend, -1.0, 1.0))
