@@ -3,9 +3,12 @@
 The posterior is a set of hypotheses (Gaussians over position, velocity and the error of the heading) and the mass that
 is elsewhere: anywhere on the map, or off it. It does not grow with the map. Evidence arrives as places, each with the
 odds that the view lies there rather than at none of them before anything else is known, which is what the calibration
-fits; under a uniform prior over the map's area A, odds o spread over a Gaussian make the likelihood o A N(x) at x.
+fits. From what is elsewhere, places are born in proportion to their odds; a hypothesis is upheld by the odds of the
+places that it expects, and falls where the map is seen and it is upheld by none.
 
-What two frames of the same ground say is the same thing said twice: evidence is weighted by how much of it is new.
+That a place is found where it was expected does not count beyond its odds: hypotheses follow what is found from frame to
+frame, right or wrong, so that agreement of places is hardly independent. And what two frames show of the same ground is
+the same thing said twice: only frames that are news change weights, those between hold hypotheses where they are seen.
 Motion is odometry's where there is any, else a velocity that wanders (Ornstein-Uhlenbeck). Time is passed in.
 """
 
@@ -26,10 +29,12 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-_KEPT = 64  # hypotheses
-_LEAST_WEIGHT = 1e-7
+_KEPT = 48  # hypotheses
+_LEAST_WEIGHT = 1e-6
 _SAME_M = 4.0  # hypotheses nearer than this, and alike in heading, are one
 _SAME_TURN_DEG = 15.0
+_HELD_M = 20.0
+_PLACE_M = 15.0  # as far as a place reaches
 _DISSOLVED_M = 400.0  # a hypothesis that is vaguer than this says nothing
 
 
@@ -38,14 +43,11 @@ class Evidence:
     """What a frame says of the place, as N alternatives.
 
     Attributes:
-        odds: (N,) float64, that this one is right against none of them, under a uniform prior over the map.
+        odds: (N,) float64, that this one is right against none of them, before anything else is known.
         position_m: (N, 2) float64, east and north.
         covariance_m2: (N, 2, 2) float64.
         turn_deg: (N,) float64, the heading's error, or the heading where none is sensed.
         turn_sigma_deg: (N,) float64, of that, if this one is right.
-        turn_prior_sigma_deg: Of the heading's error before the frame; infinite where the heading is unknown.
-        area_m2: Of the map.
-        novelty: 0..1, how much of this was not already said by the frames before.
     """
 
     odds: Array
@@ -53,9 +55,6 @@ class Evidence:
     covariance_m2: Array
     turn_deg: Array
     turn_sigma_deg: Array
-    turn_prior_sigma_deg: float
-    area_m2: float
-    novelty: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,22 +156,26 @@ class BayesFilter:
         vague = covariance[:, 0, 0] + covariance[:, 1, 1] > _DISSOLVED_M**2
         self.belief = moved.select(np.flatnonzero(~vague))
 
-    def update(self, evidence: Evidence, on_map: Callable[[Belief], NDArray[np.bool_]]) -> None:
+    def update(
+        self, evidence: Evidence, on_map: Callable[[Belief], NDArray[np.bool_]], *, news: bool = True
+    ) -> None:
         """Take in a frame.
 
         Args:
             evidence: What it says.
             on_map: Of the hypotheses, whether the view would show the map: there silence speaks against them.
+            news: False: the frames before said it already. It then makes no place more probable, but a vehicle is
+                still held where it is seen.
         """
-        belief, trust = self.belief, evidence.novelty
+        belief = self.belief
         silent = np.where(on_map(belief), self._settings.miss_probability, 1.0)
-        gain = _likelihoods(belief, evidence)  # K x N
+        gain = _likelihoods(belief, evidence, self._settings.upholding)  # K x N
+        if not news:  # what is vague is not found by the same look twice
+            gain[np.trace(belief.covariance[:, :2, :2], axis1=1, axis2=2) > _HELD_M**2] = 0.0
         support = silent + gain.sum(axis=1)
-        grown = belief.weight * support**trust
+        grown = belief.weight * support if news else belief.weight
         share = gain / support[:, None]
-        total = float(evidence.odds.sum())
-        births = belief.elsewhere * np.expm1(trust * np.log1p(total)) * evidence.odds / max(total, 1e-300)
-        # Said again, a thing makes no place more probable, but a vehicle that hovers is still held where it is seen.
+        births = belief.elsewhere * evidence.odds if news else np.zeros_like(evidence.odds)
         children = _concatenated(
             replace(belief, weight=grown * (1.0 - share.sum(axis=1))),
             _children(belief, evidence, grown[:, None] * share),
@@ -203,33 +206,20 @@ def _wandering(elapsed_s: float, settings: FilterSettings) -> tuple[Array, Array
     return step, noise
 
 
-def _likelihoods(belief: Belief, evidence: Evidence) -> Array:
-    """K x N: how much more likely each alternative is under each hypothesis than its odds spread over the map."""
+def _likelihoods(belief: Belief, evidence: Evidence, upholding: float) -> Array:
+    """K x N: how much each alternative upholds each hypothesis."""
     apart = evidence.position_m[None] - belief.mean[:, None, :2]  # K x N x 2
     spread = belief.covariance[:, None, :2, :2] + evidence.covariance_m2[None]  # K x N x 2 x 2
     a, b, d = spread[..., 0, 0], spread[..., 0, 1], spread[..., 1, 1]
     determinant = np.maximum(a * d - b * b, 1e-9)
     x, y = apart[..., 0], apart[..., 1]
     squared = (d * x * x - 2 * b * x * y + a * y * y) / determinant
-    density = np.exp(-0.5 * np.minimum(squared, 600.0)) / (2 * np.pi * np.sqrt(determinant))
-    gain: Array = evidence.odds[None] * evidence.area_m2 * density * _turn_ratio(belief, evidence)
+    turn = wrapped(evidence.turn_deg[None] - belief.turn_deg[:, None])
+    squared += turn**2 / (belief.turn_sigma_deg[:, None] ** 2 + evidence.turn_sigma_deg[None] ** 2)
+    # Of a vague hypothesis only that part is upheld which lies at the place.
+    part = np.minimum(1.0, _PLACE_M**2 / np.sqrt(determinant))
+    gain: Array = upholding * evidence.odds[None] * part * np.exp(-0.5 * np.minimum(squared, 600.0))
     return gain
-
-
-def _turn_ratio(belief: Belief, evidence: Evidence) -> Array:
-    """K x N: density of each alternative's turn under each hypothesis over that under the prior."""
-    variance = belief.turn_sigma_deg[:, None] ** 2 + evidence.turn_sigma_deg[None] ** 2
-    apart = wrapped(evidence.turn_deg[None] - belief.turn_deg[:, None])
-    under: Array = np.exp(-0.5 * np.minimum(apart**2 / variance, 600.0)) / np.sqrt(2 * np.pi * variance)
-    if not math.isfinite(evidence.turn_prior_sigma_deg):
-        flat: Array = under * 360.0
-        return flat
-    prior = evidence.turn_prior_sigma_deg**2 + evidence.turn_sigma_deg**2
-    turn = wrapped(evidence.turn_deg)
-    beside: Array = (
-        under / (np.exp(-0.5 * np.minimum(turn**2 / prior, 20.0)) / np.sqrt(2 * np.pi * prior))[None]
-    )
-    return beside
 
 
 def wrapped(angle_deg: Array) -> Array:
@@ -290,25 +280,23 @@ def _pruned(belief: Belief) -> Belief:
     """Hypotheses that are the same joined, the lightest dropped, heaviest first."""
     order = np.argsort(-belief.weight, kind="stable")[: 8 * _KEPT]
     order = order[belief.weight[order] > _LEAST_WEIGHT]
-    groups: list[list[int]] = []
-    for row in order:
-        near = (group for group in groups if _alike(belief, group[0], row))
-        group = next(near, None)
-        if group is not None:
-            group.append(row)
-        elif len(groups) < _KEPT:
-            groups.append([row])
-    joined = [_joined(belief, np.array(group)) for group in groups]
+    joined = []
+    while len(order) and len(joined) < _KEPT:
+        same = _alike(belief, order)
+        joined.append(_joined(belief, order[same]))
+        order = order[~same]
     if not joined:
         return replace(Belief.nothing(), elsewhere=1.0)
     whole = _concatenated(*joined)
     return whole.select(np.argsort(-whole.weight, kind="stable"))
 
 
-def _alike(belief: Belief, a: int, b: int) -> bool:
-    apart = belief.mean[a, :2] - belief.mean[b, :2]
-    turn = float(wrapped(belief.turn_deg[a : a + 1] - belief.turn_deg[b])[0])
-    return bool(np.hypot(*apart) < _SAME_M and abs(turn) < _SAME_TURN_DEG)
+def _alike(belief: Belief, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of some hypotheses are the same as the first of them."""
+    apart = belief.mean[rows, :2] - belief.mean[rows[0], :2]
+    turn = wrapped(belief.turn_deg[rows] - belief.turn_deg[rows[0]])
+    same: NDArray[np.bool_] = (np.hypot(*apart.T) < _SAME_M) & (np.abs(turn) < _SAME_TURN_DEG)
+    return same
 
 
 def _joined(belief: Belief, rows: NDArray[np.int64]) -> Belief:

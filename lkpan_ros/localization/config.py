@@ -128,10 +128,10 @@ class SimilaritySettings:
     """From similarities to probabilities."""
 
     temperature: float = setting(
-        0.0472, "similarity difference that changes the odds by e", low=1e-5, high=1.0
+        0.0641, "similarity difference that changes the odds by e", low=1e-5, high=1.0
     )
     none_of_these: float = setting(
-        0.172,
+        0.470,
         "how far above the candidates' mean a similarity must be to be as likely as a view of none of the gallery",
         low=-1.0,
         high=2.0,
@@ -142,10 +142,7 @@ class SimilaritySettings:
 class RegistrationSettings:
     """From the quality of a registration to probabilities, and its error."""
 
-    quality_level: float = setting(
-        0.3, "quality of a fit that speaks neither for a place nor against it", low=-1.0, high=1.0
-    )
-    quality_slope: float = setting(32.7, "change of the log odds by a change of the quality by 1", low=0.0)
+    quality_slope: float = setting(42.9, "change of the log odds by a change of the quality by 1", low=0.0)
     sigma_px: float = setting(
         0.94, "standard deviation of a right fit, in 64ths of a tile, on each axis", low=0.01, high=32.0
     )
@@ -172,18 +169,21 @@ class FilterSettings:
         low=0.0,
     )
     loss_rate_per_s: float = setting(
-        0.01, "chance per second that the vehicle is not where all before says", low=0.0, high=1.0
+        0.003, "chance per second that the vehicle is not where all before says", low=0.0, high=1.0
     )
     miss_probability: float = setting(
         0.1, "chance that a view of the map is registered nowhere near its place", low=0.001, high=1.0
+    )
+    upholding: float = setting(
+        25.0, "by how much the odds of a place count more where a hypothesis expects it", low=0.0, high=1000.0
     )
     expected_places: int = setting(
         3, "most probable places about which the view is sought in any case", low=0, high=20
     )
     independent_view: float = setting(
-        0.8,
-        "fall of the similarity to earlier frames at which a frame says something altogether new",
-        low=0.01,
+        0.62,
+        "a frame counts as a new look at the place when its similarity to the last such frame is this much below 1",
+        low=0.0,
         high=2.0,
     )
 

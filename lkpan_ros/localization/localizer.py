@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,7 @@ from lkpan_ros.localization.decision import Decision
 from lkpan_ros.localization.measurement import measure
 from lkpan_ros.localization.motion import Motion
 from lkpan_ros.localization.refinement import make_refiner, turns_within
-from lkpan_ros.localization.retrieval import about_hypotheses, joined, only_expected
+from lkpan_ros.localization.retrieval import about_hypotheses, joined
 from lkpan_ros.localization.types import Reason, Refusal, Rejection, Timings
 from lkpan_ros.localization.view import ground_patch, turned_clockwise
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _HEADINGS = 8  # tried where the heading is unknown
 _TRACKED_MASS = 0.9  # from this on the heading that the track has is taken for granted
 _TRACKED_TURN_DEG = 25.0
+_CLEARER = 5.0  # times the evidence of the last look at the same ground
 _FORGOTTEN_S = 60.0  # after that long the same picture is news
 
 
@@ -81,7 +82,7 @@ class Localizer:
         self._last_stamp_s = -math.inf
         self._filter = BayesFilter(self._config.filter)
         self._motion = Motion()
-        self._seen: tuple[NDArray[np.float32], float] | None = None
+        self._news: _News | None = None
         self._placed: bool | None = None
 
     def localize(self, frame: Frame) -> Fix | Rejection:
@@ -111,12 +112,12 @@ class Localizer:
             views, joined(tracked, retrieved), self._turns_to_try(views), self._windows()
         )
         clock.lap("refine_s")
-        level, novelty = float(retrieved.similarity.mean()), self._novelty(descriptors, frame.stamp_s)
-        measurement = measure(
-            registrations, views, level, gallery, config, novelty=novelty,
-            only_expected=only_expected(registrations, tracked, retrieved, config.refinement),
-        )  # fmt: skip
-        self._filter.update(measurement.evidence, lambda belief: gallery.covers(_ahead(belief, views[0])))
+        level = float(retrieved.similarity.mean())
+        measurement = measure(registrations, views, level, gallery, config)
+        news = self._is_news(descriptors, float(measurement.evidence.odds.sum()), frame.stamp_s)
+        self._filter.update(
+            measurement.evidence, lambda belief: gallery.covers(_ahead(belief, views[0])), news=news
+        )
         clock.lap("filter_s")
         decision = Decision(frame.stamp_s, gallery, config, views, retrieved, registrations, measurement)
         outcome = decision.decide(self._filter.belief)
@@ -198,14 +199,35 @@ class Localizer:
             radius_m += float(np.linalg.norm(view.offset_m))
         return float(vehicle[0]), float(vehicle[1]), radius_m
 
-    def _novelty(self, descriptors: NDArray[np.float32], stamp_s: float) -> float:
-        """0..1: how much of a frame its predecessor did not already show, or has been forgotten since."""
-        before, self._seen = self._seen, (descriptors, stamp_s)
-        if before is None:
-            return 1.0
-        fall = 1.0 - float((descriptors @ before[0].T).max())
-        known = 1.0 - min(max(fall / self._config.filter.independent_view, 0.0), 1.0)
-        return 1.0 - known * math.exp(-(stamp_s - before[1]) / _FORGOTTEN_S)
+    def _is_news(self, descriptors: NDArray[np.float32], odds: float, stamp_s: float) -> bool:
+        """Whether a frame says what the last one that was news did not: other ground, or the same seen far better.
+
+        In between, what a place owes to chance moves along with the view for as long as the old ground is in it.
+        """
+        before = self._news
+        place = self._filter.belief.mean[0, :2] if self._tracking() else None
+        if before is not None and stamp_s - before.stamp_s < _FORGOTTEN_S:
+            moved_m = 0.0 if place is None or before.place_m is None else np.hypot(*(place - before.place_m))
+            fall = 1.0 - float((descriptors @ before.descriptors.T).max())
+            clearer = 1.0 + odds >= _CLEARER * (1.0 + before.odds)
+            if (
+                fall < self._config.filter.independent_view
+                and moved_m < self._gallery.tile_size_m
+                and not clearer
+            ):
+                return False
+        self._news = _News(stamp_s, descriptors, odds, place)
+        return True
+
+
+@dataclass(frozen=True, eq=False)
+class _News:
+    """The last frame that was news: stamp, descriptors, summed odds, and where the track had the vehicle, if it did."""
+
+    stamp_s: float
+    descriptors: NDArray[np.float32]
+    odds: float
+    place_m: NDArray[np.float64] | None
 
 
 def _turns(views: Sequence[GroundView]) -> list[float]:

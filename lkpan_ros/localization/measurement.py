@@ -43,16 +43,20 @@ def log_odds(
 ) -> Array:
     """Of each registration being right against none of them, (N,) float64.
 
+    How similar foreign tiles are and how well a view fits by chance depends on the map, the camera and the day, so both
+    levels are the frame's own.
+
     Args:
-        quality: (N,) float64, of the registrations.
+        quality: (N,) float64, of the registrations; most of them are wrong, so their median is what chance gives.
         similarity: (N,) of the tiles that they lie about.
-        level: Mean similarity of the frame's candidates: how much alike things look on this map and day.
+        level: Mean similarity of the frame's candidates.
         config: Its sections `similarity` and `registration` are used.
     """
     by_look = (np.asarray(similarity, np.float64) - level - config.similarity.none_of_these) / (
         config.similarity.temperature
     )
-    by_fit = config.registration.quality_slope * (quality - config.registration.quality_level)
+    chance = float(np.median(quality)) if len(quality) else 0.0
+    by_fit = config.registration.quality_slope * (quality - chance)
     odds: Array = np.minimum(by_look + by_fit, _MOST_LOG_ODDS)
     return odds
 
@@ -63,9 +67,6 @@ def measure(
     level: float,
     gallery: Gallery,
     config: LocalizerConfig,
-    *,
-    novelty: float,
-    only_expected: NDArray[np.bool_],
 ) -> Measurement:
     """The evidence of a frame.
 
@@ -75,11 +76,8 @@ def measure(
         level: Mean similarity of its candidates.
         gallery: That they were registered to.
         config: Of the localizer.
-        novelty: 0..1, how much of the frame was not seen before.
-        only_expected: (N,) bool, the windows that the search alone would not have looked at.
     """
     fit_m = fit_sigma_m(gallery, config)
-    known = views[0].north_up
     turn_sigma = np.where(
         registrations.fitted, config.registration.turn_sigma_deg, config.refinement.turn_step_deg / 2.0
     )
@@ -88,16 +86,12 @@ def measure(
     if views[0].offset_m is not None:
         offset_m = _offsets(registrations, views, turn_sigma, config)
     odds = log_odds(registrations.quality, registrations.similarity, level, config)
-    odds -= only_expected * _surprise_of_selection(gallery, config)
     evidence = Evidence(
         odds=np.exp(odds),
         position_m=registrations.position_m - offset_m,
         covariance_m2=registrations.spread_m2 + np.eye(2) * fit_m**2,
         turn_deg=turn,
         turn_sigma_deg=turn_sigma,
-        turn_prior_sigma_deg=config.view.heading_sigma_deg if known else math.inf,
-        area_m2=_area_m2(gallery),
-        novelty=novelty,
     )
     return Measurement(evidence, offset_m)
 
@@ -105,16 +99,6 @@ def measure(
 def fit_sigma_m(gallery: Gallery, config: LocalizerConfig) -> float:
     """Standard deviation of a registration on each axis, metres."""
     return config.registration.sigma_px * gallery.tile_size_m / 64.0
-
-
-def _surprise_of_selection(gallery: Gallery, config: LocalizerConfig) -> float:
-    """Log of how much being among the windows that the search selects says for a place."""
-    window_m2 = (2.0 * config.refinement.reach_m) ** 2
-    return max(0.0, math.log(_area_m2(gallery) / (config.refinement.windows * window_m2)))
-
-
-def _area_m2(gallery: Gallery) -> float:
-    return len(gallery) * gallery.stride_m**2
 
 
 def _turns(registrations: Registrations, views: Sequence[GroundView]) -> Array:

@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lkpan_ros.localization.types import Matches
-from lkpan_ros.localization.windows import windows_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from lkpan_ros.localization.config import RefinementSettings
     from lkpan_ros.localization.gallery import Gallery
-    from lkpan_ros.localization.types import Registrations
 
 
 def about_hypotheses(
@@ -54,20 +51,6 @@ def joined(first: Sequence[Matches], then: Matches) -> Matches:
         rotation=np.concatenate([m.rotation for m in every]),
         turn_deg=np.concatenate([m.turn_deg for m in every]),
     )
-
-
-def only_expected(
-    registrations: Registrations, tracked: Sequence[Matches], retrieved: Matches, settings: RefinementSettings
-) -> NDArray[np.bool_]:
-    """Of each registration, whether its window was looked at for the track alone, (N,) bool.
-
-    The search would not have looked there, so that its silence about the place counts.
-    """
-    places = retrieved.position_m[windows_of(retrieved, settings.apart_m, settings.windows)]
-    of_track = joined(tracked, retrieved).position_m[registrations.match]
-    apart_m = np.abs(of_track[:, None] - places[None]).max(axis=-1).min(axis=-1)
-    missed: NDArray[np.bool_] = (registrations.match < len(tracked)) & (apart_m > settings.apart_m)
-    return missed
 
 
 def rows_of(matches: Matches, rows: NDArray[np.int64]) -> Matches:

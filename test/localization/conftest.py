@@ -18,6 +18,7 @@ from lkpan_ros.localization.geodesy import LatLon, LocalFrame
 from lkpan_ros.localization.raster import open_map
 from lkpan_ros.localization.tile_grid import plan
 from lkpan_ros.localization.types import Frame
+from test.localization.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,6 +109,13 @@ def encoder() -> Encoder:
 def gallery(map_file: Path, encoder: Encoder) -> Gallery:
     source = open_map(map_file)
     return build(source, encoder, plan(source, tile_size_m=90.0, stride_m=30.0))
+
+
+@pytest.fixture(scope="session")
+def plain_gallery(map_file: Path) -> Gallery:
+    """The same map, described without a network."""
+    source = open_map(map_file)
+    return build(source, Thumbnails(), plan(source, tile_size_m=90.0, stride_m=30.0))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Views cut from a picture of the ground at a known place, turn and scale, and a cheap encoder to look them up with."""
+"""Views cut from a picture of the ground at a known place, turn and scale."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 from lkpan_ros.localization.camera import Attitude, Intrinsics
 from lkpan_ros.localization.types import GroundView, Matches
 from lkpan_ros.localization.view import Pose
-from test.localization.galleries import IDENTITY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,21 +20,6 @@ if TYPE_CHECKING:
     from test.localization.conftest import Ground
 
 TILE_M, TILE_PX = 90.0, 150  # as in the gallery of `Ground`
-
-
-class Thumbnails:
-    """Describes a patch by itself, at 12 x 12 pixels: enough to tell the places of a map made by code apart."""
-
-    identity = IDENTITY
-
-    def encode(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        vectors = []
-        for image in images:
-            grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-            small = cv2.resize(grey, (12, 12), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
-            small -= small.mean()
-            vectors.append(small / np.linalg.norm(small))
-        return np.array(vectors, np.float32)
 
 
 def texture(seed: int, side_px: int) -> NDArray[np.uint8]:

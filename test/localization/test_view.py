@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lkpan_ros.localization.camera import Attitude, Intrinsics
 from lkpan_ros.localization.config import ViewSettings
 from lkpan_ros.localization.types import Frame, Reason, Refusal
-from lkpan_ros.localization.view import ground_patch, quarter_turn, quarter_turns
+from lkpan_ros.localization.view import Pose, ground_patch, offset_covariance, turned_clockwise
 
 SIZE_M, SIZE_PX = 90.0, 180
 CAMERA = Intrinsics.from_field_of_view(640, 480, 70.0)
@@ -105,19 +105,36 @@ def test_unknown_geometry_is_refused_where_the_user_wants_it_so() -> None:
     assert refusal.value.reason is Reason.VIEW_INVALID
 
 
-@given(st.integers(0, 3))
-def test_quarter_turns_turn_patch_and_offset_together(quarter: int) -> None:
-    """A frame of known heading 90 k and the same frame without heading, in turn k, are the same view."""
+@settings(max_examples=20)
+@given(st.floats(0, 50), st.floats(0, 359), st.floats(-10, 10))
+def test_an_assumed_heading_draws_the_view_that_a_known_one_does(
+    tilt: float, heading: float, roll: float
+) -> None:
     image = striped()
-    known = ground_patch(
-        Frame(0.0, image, CAMERA, Attitude(30.0, 90.0 * quarter), 100.0), SIZE_M, SIZE_PX, VIEW
-    )
-    unknown = ground_patch(Frame(0.0, image, CAMERA, Attitude(30.0, None), 100.0), SIZE_M, SIZE_PX, VIEW)
+    known = ground_patch(Frame(0.0, image, CAMERA, Attitude(tilt, heading, roll), 110.0), SIZE_M, 64, VIEW)
+    frame = Frame(0.0, image, CAMERA, Attitude(tilt, None, roll), 110.0)
+    assumed = ground_patch(frame, SIZE_M, 64, VIEW, assumed_heading_deg=heading)
+    north = ground_patch(frame, SIZE_M, 64, VIEW)
+    assert (known.north_up, assumed.north_up) == (True, False)
+    assert np.array_equal(assumed.patch, known.patch)
     assert known.offset_m is not None
-    assert unknown.offset_m is not None
-    turn = quarter_turns(unknown)[quarter]
-    assert np.abs(turn.astype(int) - known.patch).mean() < 2.0
-    assert np.allclose(quarter_turn(quarter) @ unknown.offset_m, known.offset_m, atol=1e-9)
+    assert assumed.offset_m is not None
+    assert north.offset_m is not None
+    assert np.allclose(assumed.offset_m, known.offset_m)
+    assert np.allclose(turned_clockwise(north.offset_m, heading), known.offset_m, atol=1e-9)
+
+
+def test_an_assumed_heading_leaves_a_known_one_alone() -> None:
+    frame = Frame(0.0, striped(), CAMERA, Attitude(20.0, 70.0), 110.0)
+    views = [ground_patch(frame, SIZE_M, 64, VIEW, assumed_heading_deg=h) for h in (0.0, 180.0)]
+    assert np.array_equal(views[0].patch, views[1].patch)
+
+
+@given(st.floats(-10, 10), st.floats(-10, 10), st.floats(-720, 720))
+def test_a_vector_turned_clockwise_and_back_is_itself(east: float, north: float, turn: float) -> None:
+    vector = np.array([east, north])
+    assert np.allclose(turned_clockwise(turned_clockwise(vector, turn), -turn), vector, atol=1e-9)
+    assert np.allclose(turned_clockwise(np.array([0.0, 1.0]), 90.0), [1.0, 0.0], atol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -157,11 +174,8 @@ def test_pictures_of_nothing_are_refused(image: NDArray[Any]) -> None:
 @settings(max_examples=10, deadline=None)
 @given(st.floats(0, 50), st.floats(0, 359), st.floats(60, 150))
 def test_offset_covariance_agrees_with_sampled_errors(tilt: float, heading: float, height: float) -> None:
-    small = replace(
-        VIEW, tilt_sigma_deg=0.5, heading_sigma_deg=1.0, height_sigma_ratio=0.02, min_coverage=0.05
-    )
-    frame = Frame(0.0, striped(), CAMERA, Attitude(tilt, heading), height)
-    covariance = ground_patch(frame, SIZE_M, 32, small).offset_covariance_m2
+    pose = Pose(CAMERA, Attitude(tilt, heading), height, placed=True)
+    covariance = offset_covariance(pose, 0.5, 1.0, 0.02)
     rng = np.random.default_rng(1)
     offsets = []
     for _ in range(2000):

@@ -1,0 +1,258 @@
+"""Time of one frame of the Bayes filter over galleries of 1,000 to 1,000,000 tiles, beside a dense grid filter.
+
+What is timed, per frame, one thread each (its processor time, so that a busy machine disturbs little):
+
+- ours: `BayesFilter.predict` and `update` with a full set of hypotheses and 36 alternatives (12 windows of the map, 3
+  peaks each), and the look-up which of the hypotheses lie on the map, as `Gallery.covers` makes it.
+- grid: the histogram filter of the textbook (Thrun, Burgard, Fox, "Probabilistic Robotics", 4.1, 8.2), a probability
+  for each tile: convolution with the motion (separable Gaussian, scipy), a share for a loss, multiplication with the
+  likelihood (a constant for none of these, a Gaussian at each alternative, written where it counts), normalisation.
+  It knows neither velocity nor heading, nor where in its tile the vehicle is; both would multiply its cells.
+
+Both are given the same evidence of the same simulated flight, and take turns; ratios are formed within a frame. Cases:
+
+- placed: one place is right in every frame. After the flight both must place the vehicle within a stride of the truth,
+  else nothing is reported.
+- look-alikes: 96 places look alike and are seen by turns, so that no hypothesis can be dropped: the worst there is.
+
+    python benchmarks/filter.py [--frames 60] [--tiles 1000 10000 100000 1000000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"  # before NumPy loads its BLAS
+
+import numpy as np  # noqa: E402
+from scipy.ndimage import gaussian_filter  # noqa: E402
+from scipy.spatial import cKDTree  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from lkpan_ros.localization.bayes_filter import BayesFilter, Evidence  # noqa: E402
+from lkpan_ros.localization.config import FilterSettings  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from lkpan_ros.localization.bayes_filter import Belief
+
+    Array = NDArray[np.float64]
+
+RESULT = Path(__file__).parent / "results" / "filter.json"
+BAR_MS, BAR_TILES = 20.0, 1_000_000
+STRIDE_M = 30.0
+FRAME_S, SPEED_MPS = 0.5, 12.0
+WINDOWS, PEAKS = 12, 3
+SIGMA_M = 3.0  # of an alternative
+RIVALS = 96  # places that look alike; more than the hypotheses that are kept
+WARM_UP = 30  # frames until the hypotheses are as many as they get
+
+
+@dataclass(frozen=True)
+class Step:
+    """A frame of the flight.
+
+    Attributes:
+        truth_m: (2,) float64, east and north.
+        evidence: What it says.
+    """
+
+    truth_m: Array
+    evidence: Evidence
+
+
+class Tiles:
+    """The centres of a square gallery's tiles, looked up as `Gallery.covers` does."""
+
+    def __init__(self, count: int) -> None:
+        self.side = math.isqrt(count)
+        along = np.arange(self.side) * STRIDE_M
+        self.extent_m = self.side * STRIDE_M
+        self._places = cKDTree(np.stack(np.meshgrid(along, along), axis=-1).reshape(-1, 2))
+
+    def covers(self, belief: Belief) -> NDArray[np.bool_]:
+        """Which hypotheses lie within a stride of a tile's centre."""
+        distance_m, _ = self._places.query(belief.mean[:, :2], distance_upper_bound=STRIDE_M)
+        near: NDArray[np.bool_] = np.isfinite(distance_m)
+        return near
+
+
+class GridFilter:
+    """A probability for each tile."""
+
+    def __init__(self, tiles: Tiles, settings: FilterSettings) -> None:
+        self._settings = settings
+        self.belief = np.full((tiles.side, tiles.side), 1.0 / tiles.side**2)
+
+    def predict(self, elapsed_s: float) -> None:
+        """Spread it as far as the speed allows, and a little all over the map."""
+        sigma_tiles = self._settings.max_speed_mps / 2.0 * elapsed_s / STRIDE_M
+        lost = -math.expm1(-elapsed_s * self._settings.loss_rate_per_s)
+        self.belief = gaussian_filter(self.belief, sigma_tiles, mode="constant", truncate=4.0)
+        self.belief *= 1.0 - lost
+        self.belief += lost / self.belief.size
+
+    def update(self, evidence: Evidence) -> None:
+        """Multiply with the likelihood and normalise."""
+        likelihood = np.ones_like(self.belief)
+        reach = math.ceil(4.0 * SIGMA_M / STRIDE_M) + 1
+        for odds, (east_m, north_m) in zip(evidence.odds, evidence.position_m, strict=True):
+            row, column = round(north_m / STRIDE_M), round(east_m / STRIDE_M)
+            rows = np.arange(max(0, row - reach), min(len(likelihood), row + reach + 1))
+            columns = np.arange(max(0, column - reach), min(len(likelihood), column + reach + 1))
+            apart2 = (rows[:, None] * STRIDE_M - north_m) ** 2 + (columns * STRIDE_M - east_m) ** 2
+            variance = SIGMA_M**2 + STRIDE_M**2 / 12.0  # a tile stands for all places within it
+            density = np.exp(-0.5 * apart2 / variance) / (2 * math.pi * variance)
+            likelihood[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] += (
+                odds * evidence.area_m2 * density
+            )
+        self.belief *= likelihood
+        self.belief /= self.belief.sum()
+
+    def most_probable_m(self) -> Array:
+        """East and north of the best tile."""
+        row, column = np.unravel_index(int(self.belief.argmax()), self.belief.shape)
+        return np.array([column, row]) * STRIDE_M
+
+
+def flight(rng: np.random.Generator, case: str, extent_m: float, frames: int) -> Iterator[Step]:
+    """A circle about the middle of the map, and what each frame says.
+
+    Args:
+        rng: Of the noise.
+        case: "placed" or "look-alikes".
+        extent_m: Side of the map.
+        frames: How many.
+    """
+    radius_m, count = extent_m / 4.0, WINDOWS * PEAKS
+    rivals_m = rng.uniform(-extent_m / 4.0, extent_m / 4.0, (RIVALS, 2))  # from the truth to look-alike places
+    for frame in range(frames):
+        angle = frame * FRAME_S * SPEED_MPS / radius_m
+        truth_m = extent_m / 2.0 + radius_m * np.array([math.cos(angle), math.sin(angle)])
+        odds = np.exp(rng.normal(-1.0, 1.0, count))
+        if case == "placed":
+            position_m = rng.uniform(0.0, extent_m, (count, 2))
+            position_m[:12] = truth_m + rng.uniform(-60.0, 60.0, (12, 2))  # peaks of the same windows
+            position_m[0] = truth_m
+            odds[0] = math.exp(2.0)
+        else:
+            position_m = truth_m + rng.permutation(rivals_m)[:count]
+        evidence = Evidence(
+            odds=odds,
+            position_m=np.clip(position_m + rng.normal(0.0, SIGMA_M, (count, 2)), 0.0, extent_m),
+            covariance_m2=np.tile(np.eye(2) * SIGMA_M**2, (count, 1, 1)),
+            turn_deg=rng.normal(0.0, 5.0, count),
+            turn_sigma_deg=np.full(count, 3.0),
+            turn_prior_sigma_deg=5.0,
+            area_m2=extent_m**2,
+        )
+        yield Step(truth_m, evidence)
+
+
+def milliseconds(task: Callable[[], object]) -> float:
+    """Processor time of this thread."""
+    began = time.thread_time()
+    task()
+    return (time.thread_time() - began) * 1e3
+
+
+def measure(case: str, count: int, frames: int) -> dict[str, Any]:
+    """Times and ratios at one size."""
+    tiles, settings = Tiles(count), FilterSettings()
+    ours, grid = BayesFilter(settings), GridFilter(tiles, settings)
+    times: dict[str, list[float]] = {"ours": [], "grid": []}
+    hypotheses = []
+
+    def step_ours(evidence: Evidence) -> None:
+        ours.predict(FRAME_S)
+        ours.update(evidence, tiles.covers)
+
+    def step_grid(evidence: Evidence) -> None:
+        grid.predict(FRAME_S)
+        grid.update(evidence)
+
+    for number, step in enumerate(flight(np.random.default_rng(0), case, tiles.extent_m, WARM_UP + frames)):
+        hypotheses.append(len(ours.belief))
+        turn = {
+            "ours": milliseconds(lambda evidence=step.evidence: step_ours(evidence)),
+            "grid": milliseconds(lambda evidence=step.evidence: step_grid(evidence)),
+        }
+        if number >= WARM_UP:
+            for name, value in turn.items():
+                times[name].append(value)
+    errors_m = {
+        "ours": math.dist(ours.belief.mean[0, :2], step.truth_m),
+        "grid": math.dist(grid.most_probable_m(), step.truth_m),
+    }
+    if case == "placed" and max(errors_m.values()) > STRIDE_M:
+        raise SystemExit(f"{count:,} tiles: the vehicle was lost, errors of {errors_m} m")
+    return {
+        "case": case,
+        "tiles": tiles.side**2,
+        "hypotheses": statistics.median(hypotheses[WARM_UP:]),
+        "alternatives": WINDOWS * PEAKS,
+        "ms": {name: spread(values) for name, values in times.items()},
+        "ratio_grid_to_ours": spread([g / o for g, o in zip(times["grid"], times["ours"], strict=True)]),
+        "error_m": errors_m,
+    }
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Median and extremes."""
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def report(result: dict[str, Any]) -> None:
+    """A size on the screen."""
+    ours, grid, ratio = (result["ms"]["ours"], result["ms"]["grid"], result["ratio_grid_to_ours"])
+    print(
+        f"{result['case']:<11} {result['tiles']:>9,} tiles: ours {ours['median']:6.2f} ms ({ours['min']:.2f} to {ours['max']:.2f}, "
+        f"{result['hypotheses']:.0f} hypotheses), grid {grid['median']:7.2f} ms ({grid['min']:.2f} to {grid['max']:.2f}), "
+        f"grid / ours {ratio['median']:.2f}"
+    )
+
+
+def main() -> int:
+    """Command line; exit status 1 where the bar is missed."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--frames", type=int, default=60)
+    parser.add_argument("--tiles", type=int, nargs="+", default=[1_000, 10_000, 100_000, BAR_TILES])
+    options = parser.parse_args()
+    results = []
+    for case in ("placed", "look-alikes"):
+        for count in options.tiles:
+            results.append(measure(case, count, options.frames))
+            report(results[-1])
+    most_ms = max(result["ms"]["ours"]["median"] for result in results)
+    verdict = "passed" if most_ms <= BAR_MS else "MISSED"
+    print(f"\nlargest median of ours: {most_ms:.1f} ms (bar {BAR_MS:.0f} ms): {verdict}")
+    settings = {
+        **vars(options),
+        "numpy": np.__version__,
+        "machine": platform.processor() or platform.machine(),
+    }
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(
+        json.dumps({"settings": settings, "bar_ms": BAR_MS, "sizes": results}, indent=1) + "\n"
+    )
+    return 0 if most_ms <= BAR_MS else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

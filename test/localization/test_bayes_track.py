@@ -1,0 +1,146 @@
+"""The filter along a flight: starts, losses, jumps, hovering, the map's edge and places that look alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from lkpan_ros.localization.bayes_filter import BayesFilter
+from lkpan_ros.localization.config import FilterSettings
+from test.localization.beliefs import believed, everywhere, evidence, mass_near, nowhere
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SETTINGS = FilterSettings(loss_rate_per_s=0.01, miss_probability=0.1)
+SPEED_MPS = 8.0
+
+
+def follow(place: BayesFilter, east_m: Sequence[float], odds: float = 20.0, step_s: float = 1.0) -> None:
+    """Frames a step apart, each with the right place (on the x axis) and a foreign one that is as likely as none."""
+    rng = np.random.default_rng(5)
+    for east in east_m:
+        place.predict(step_s)
+        foreign = rng.uniform(-1000, 1000, 2)
+        place.update(evidence((east, 0.0, odds), (*foreign, 1.0)), everywhere)
+
+
+@pytest.fixture
+def place() -> BayesFilter:
+    return BayesFilter(SETTINGS)
+
+
+def test_weak_evidence_for_one_path_adds_up(place: BayesFilter) -> None:
+    follow(place, [0.0], odds=1.0)
+    assert mass_near(place.belief, (0.0, 0.0)) < 0.4
+    follow(place, [SPEED_MPS * k for k in range(1, 4)], odds=1.0)
+    assert mass_near(place.belief, (24.0, 0.0)) > 0.95
+    assert place.belief.mean[0, 2] == pytest.approx(SPEED_MPS, abs=2.5)
+
+
+@pytest.mark.parametrize("frames", [1, 3, 20])
+def test_it_recovers_from_a_wrong_start(place: BayesFilter, frames: int) -> None:
+    follow(place, [700.0] * frames)
+    assert mass_near(place.belief, (700.0, 0.0)) > 0.9
+    follow(place, [-SPEED_MPS * k for k in range(5)])
+    assert mass_near(place.belief, (-4 * SPEED_MPS, 0.0)) > 0.95
+
+
+@pytest.mark.parametrize("gap_s", [5.0, 60.0, 3600.0])
+def test_it_recovers_after_a_gap(place: BayesFilter, gap_s: float) -> None:
+    follow(place, [SPEED_MPS * k for k in range(10)])
+    place.predict(gap_s)
+    back_m = SPEED_MPS * (9 + gap_s)
+    follow(place, [back_m + SPEED_MPS * k for k in range(3)])
+    assert mass_near(place.belief, (back_m + 2 * SPEED_MPS, 0.0)) > 0.95
+
+
+def test_a_vehicle_that_was_carried_away_is_found_again_within_seconds(place: BayesFilter) -> None:
+    follow(place, [SPEED_MPS * k for k in range(60)])
+    follow(place, [-2000.0])
+    assert mass_near(place.belief, (-2000.0, 0.0)) < 0.95  # one frame does not outweigh sixty
+    follow(place, [-2000.0 + SPEED_MPS * k for k in range(1, 5)])
+    assert mass_near(place.belief, (-2000.0 + 4 * SPEED_MPS, 0.0)) > 0.9
+
+
+def test_the_same_said_again_makes_nothing_more_probable_but_holds_the_place(place: BayesFilter) -> None:
+    said = evidence((0.0, 0.0, 2.0), (500.0, 0.0, 2.0))
+    place.update(said, everywhere)
+    before = place.belief
+    for _ in range(60):
+        place.predict(0.1)
+        place.update(said, everywhere, news=False)
+    after = place.belief
+    lost = 1.0 - np.exp(-6.0 * SETTINGS.loss_rate_per_s)
+    for east_m in (0.0, 500.0):
+        share = mass_near(before, (east_m, 0.0))
+        assert mass_near(after, (east_m, 0.0)) == pytest.approx(share * (1.0 - lost), abs=0.01)
+    held = after.covariance[after.weight > 0.1][:, [0, 1], [0, 1]]
+    assert held.max() < 5.0**2  # 6 s alone would have made it tens of metres
+
+
+def test_a_vague_track_is_not_found_by_the_same_look_twice() -> None:
+    """What looks like it once more is no reason to draw a track there that could be anywhere about it."""
+    place = BayesFilter(SETTINGS)
+    place.belief = believed((0.9, 0.0, 0.0), sigma_m=100.0)
+    place.update(evidence((80.0, 0.0, 20.0)), everywhere, news=False)
+    assert np.hypot(*place.belief.mean[0, :2]) < 1.0
+    assert place.belief.covariance[0, 0, 0] == pytest.approx(100.0**2)
+    assert place.belief.weight[0] == pytest.approx(0.9)
+
+
+def test_silence_counts_on_the_map_only() -> None:
+    weight = []
+    for on_map in (everywhere, nowhere):
+        place = BayesFilter(SETTINGS)
+        place.belief = believed((0.9, 0.0, 0.0))
+        place.update(evidence((3000.0, 3000.0, 0.01)), on_map)
+        weight.append(mass_near(place.belief, (0.0, 0.0)))
+    assert weight[0] == pytest.approx(0.09 / (0.09 + 0.1 * 1.01), abs=0.01)
+    assert weight[1] == pytest.approx(0.9, abs=0.01)
+
+
+def test_places_that_look_alike_stay_open_until_the_way_tells_them_apart(place: BayesFilter) -> None:
+    alike = [(0.0, 0.0), (400.0, 300.0)]
+    for frame in range(6):
+        place.predict(1.0)
+        east_m = SPEED_MPS * frame
+        place.update(evidence(*((x + east_m, y, 30.0) for x, y in alike)), everywhere)
+    both = [mass_near(place.belief, (x + SPEED_MPS * 5, y)) for x, y in alike]
+    assert both == pytest.approx([0.5, 0.5], abs=0.03)
+    for frame in (6, 7):  # now only one of them looks like it
+        place.predict(1.0)
+        place.update(evidence((SPEED_MPS * frame, 0.0, 30.0)), everywhere)
+    assert mass_near(place.belief, (SPEED_MPS * 7, 0.0)) > 0.95
+
+
+def test_odometry_tells_a_path_from_a_place_that_does_not_move() -> None:
+    """A look-alike that appears where the way does not lead gets nothing of the track."""
+    place = BayesFilter(SETTINGS)
+    place.update(evidence((0.0, 0.0, 5.0), (200.0, 0.0, 5.0)), everywhere)
+    for frame in range(1, 4):
+        place.predict(1.0, displacement_m=np.array([0.0, 15.0]), displacement_sigma_m=1.0)
+        place.update(evidence((0.0, 15.0 * frame, 5.0), (200.0, 0.0, 5.0)), everywhere)
+    assert mass_near(place.belief, (0.0, 45.0)) > 0.95
+
+
+@pytest.mark.parametrize("side_m", [300.0, 3e3, 3e5])
+def test_the_number_of_hypotheses_does_not_grow_with_the_map(side_m: float) -> None:
+    place, rng = BayesFilter(SETTINGS), np.random.default_rng(2)
+    for _ in range(12):
+        place.predict(0.5)
+        places = rng.uniform(0.0, side_m, (36, 2))
+        place.update(evidence(*((x, y, 0.3) for x, y in places)), everywhere)
+        assert len(place.belief) <= 64
+
+
+def test_foreign_ground_is_never_believed(place: BayesFilter) -> None:
+    """Frames of ground that is not in the gallery: here and there something looks a little like it."""
+    rng = np.random.default_rng(3)
+    for _ in range(120):
+        place.predict(1.0)
+        places = rng.uniform(-1000, 1000, (12, 2))
+        place.update(evidence(*((x, y, 0.005) for x, y in places)), everywhere)
+        assert place.belief.weight.max(initial=0.0) < 0.5  # far from the gate
