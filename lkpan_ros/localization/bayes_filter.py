@@ -15,10 +15,12 @@ Motion is odometry's where there is any, else a velocity that wanders (Ornstein-
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from lkpan_ros.localization.belief import Belief, Evidence, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,62 +38,6 @@ _SAME_TURN_DEG = 15.0
 _HELD_M = 20.0
 _PLACE_M = 15.0  # as far as a place reaches
 _DISSOLVED_M = 400.0  # a hypothesis that is vaguer than this says nothing
-
-
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """What a frame says of the place, as N alternatives.
-
-    Attributes:
-        odds: (N,) float64, that this one is right against none of them, before anything else is known.
-        position_m: (N, 2) float64, east and north.
-        covariance_m2: (N, 2, 2) float64.
-        turn_deg: (N,) float64, the heading's error, or the heading where none is sensed.
-        turn_sigma_deg: (N,) float64, of that, if this one is right.
-    """
-
-    odds: Array
-    position_m: Array
-    covariance_m2: Array
-    turn_deg: Array
-    turn_sigma_deg: Array
-
-
-@dataclass(frozen=True, eq=False)
-class Belief:
-    """The posterior.
-
-    Attributes:
-        weight: (K,) float64, of each hypothesis; with `elsewhere` they add up to 1.
-        mean: (K, 4) float64, east, north (m) and their rates (m/s).
-        covariance: (K, 4, 4) float64.
-        turn_deg: (K,) float64.
-        turn_sigma_deg: (K,) float64.
-        elsewhere: Mass of no hypothesis.
-    """
-
-    weight: Array
-    mean: Array
-    covariance: Array
-    turn_deg: Array
-    turn_sigma_deg: Array
-    elsewhere: float
-
-    @classmethod
-    def nothing(cls) -> Belief:
-        """Before any frame."""
-        return cls(np.zeros(0), np.zeros((0, 4)), np.zeros((0, 4, 4)), np.zeros(0), np.zeros(0), 1.0)
-
-    def __len__(self) -> int:
-        return len(self.weight)
-
-    def select(self, rows: NDArray[np.int64]) -> Belief:
-        """Some of the hypotheses; the weight of the others goes elsewhere."""
-        weight = self.weight[rows]
-        return Belief(
-            weight, self.mean[rows], self.covariance[rows], self.turn_deg[rows], self.turn_sigma_deg[rows],
-            max(0.0, 1.0 - float(weight.sum())),
-        )  # fmt: skip
 
 
 class BayesFilter:
@@ -222,12 +168,6 @@ def _likelihoods(belief: Belief, evidence: Evidence, upholding: float) -> Array:
     return gain
 
 
-def wrapped(angle_deg: Array) -> Array:
-    """The same angles in -180 (included) .. 180 (excluded) degrees."""
-    within: Array = (angle_deg + 180.0) % 360.0 - 180.0
-    return within
-
-
 def _children(belief: Belief, evidence: Evidence, weight: Array) -> Belief:
     """Every hypothesis corrected (Kalman) by every alternative that it gives weight to."""
     parent, cause = np.nonzero(weight > _LEAST_WEIGHT * max(float(weight.max(initial=0.0)), 1e-300))
@@ -280,7 +220,7 @@ def _pruned(belief: Belief) -> Belief:
     """Hypotheses that are the same joined, the lightest dropped, heaviest first."""
     order = np.argsort(-belief.weight, kind="stable")[: 8 * _KEPT]
     order = order[belief.weight[order] > _LEAST_WEIGHT]
-    joined = []
+    joined: list[Belief] = []
     while len(order) and len(joined) < _KEPT:
         same = _alike(belief, order)
         joined.append(_joined(belief, order[same]))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lkpan_ros.localization.bayes_filter import Belief
+    from lkpan_ros.localization.belief import Belief
     from lkpan_ros.localization.config import LocalizerConfig
     from lkpan_ros.localization.gallery import Gallery
     from lkpan_ros.localization.integrity import Place

@@ -56,9 +56,7 @@ class FeatureRefiner:
     ) -> Registrations:
         """See `refinement.Refiner`. A turn must lie within a step of one of `turns_deg`."""
         chosen = windows_of(matches, self._settings.apart_m, windows)
-        of_view = {
-            int(v): self._features(views[v].patch, views[v].mask) for v in set(matches.rotation[chosen])
-        }
+        of_view = {int(v): self._features(*_resized(views[v])) for v in set(matches.rotation[chosen])}
         fits = [
             self._fit(of_view[int(matches.rotation[m])], matches.position_m[m], turns_deg) for m in chosen
         ]
@@ -77,9 +75,6 @@ class FeatureRefiner:
 
     def _features(self, rgb: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Features:
         grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-        if len(rgb) != _PATCH_PX and len(rgb) != self._window_px:
-            grey = cv2.resize(grey, (_PATCH_PX, _PATCH_PX), interpolation=cv2.INTER_AREA)
-            mask = cv2.resize(mask.astype(np.uint8), (_PATCH_PX, _PATCH_PX)).astype(np.bool_)
         known = cv2.erode(mask.astype(np.uint8), np.ones((9, 9), np.uint8), borderValue=0)
         points, descriptors = self._sift.detectAndCompute(grey, known)
         return points, None if descriptors is None else descriptors.astype(np.float32)
@@ -132,3 +127,11 @@ class FeatureRefiner:
     def _plausible(self, turn_deg: float, turns_deg: Sequence[float]) -> bool:
         apart = (np.array(turns_deg) - turn_deg + 180.0) % 360.0 - 180.0
         return bool(np.abs(apart).min() <= self._settings.turn_step_deg)
+
+
+def _resized(view: GroundView) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """The patch and its mask at the resolution of the windows."""
+    size = (_PATCH_PX, _PATCH_PX)
+    patch = cv2.resize(view.patch, size, interpolation=cv2.INTER_AREA)
+    mask = cv2.resize(view.mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    return np.asarray(patch, np.uint8), mask.astype(np.bool_)

@@ -12,7 +12,7 @@ from lkpan_ros.localization.types import Reason
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lkpan_ros.localization.bayes_filter import Belief
+    from lkpan_ros.localization.belief import Belief
 
     Array = NDArray[np.float64]
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lkpan_model.encoder import Encoder
-    from lkpan_ros.localization.bayes_filter import Belief
+    from lkpan_ros.localization.belief import Belief
     from lkpan_ros.localization.config import LocalizerConfig
     from lkpan_ros.localization.gallery import Gallery
     from lkpan_ros.localization.types import Fix, Frame, GroundView
@@ -83,7 +83,7 @@ class Localizer:
         self._filter = BayesFilter(self._config.filter)
         self._motion = Motion()
         self._news: _News | None = None
-        self._placed: bool | None = None
+        self._known: tuple[bool, bool] | None = None
 
     def localize(self, frame: Frame) -> Fix | Rejection:
         """Find where a frame was taken. A frame that yields no fix yields the reason; nothing is raised for it."""
@@ -138,21 +138,19 @@ class Localizer:
     def _views(self, frame: Frame) -> list[GroundView]:
         """The patch; one for each heading it may have where the heading is unknown."""
         gallery, settings = self._gallery, self._config.view
-        headings = [0.0]
-        if frame.attitude is None or frame.attitude.heading_deg is None:
-            headings = self._headings()
-        views = [
+        heading_known = frame.attitude is not None and frame.attitude.heading_deg is not None
+        known = (heading_known, None not in (frame.intrinsics, frame.attitude, frame.height_m))
+        if known != self._known:
+            # Places of vehicles are no places of views, errors of headings are no headings.
+            self._filter.reset()
+            self._news, self._known = None, known
+        headings = [0.0] if heading_known else self._headings()
+        return [
             ground_patch(
                 frame, gallery.tile_size_m, gallery.tile_px, settings, assumed_heading_deg=heading_deg
             )
             for heading_deg in headings
         ]
-        placed = views[0].offset_m is not None
-        if self._placed is not None and self._placed != placed:
-            # The places of vehicles and of views are not the same places.
-            self._filter.reset()
-        self._placed = placed
-        return views
 
     def _headings(self) -> list[float]:
         belief = self._filter.belief
@@ -204,30 +202,26 @@ class Localizer:
 
         In between, what a place owes to chance moves along with the view for as long as the old ground is in it.
         """
-        before = self._news
-        place = self._filter.belief.mean[0, :2] if self._tracking() else None
+        before, belief = self._news, self._filter.belief
         if before is not None and stamp_s - before.stamp_s < _FORGOTTEN_S:
-            moved_m = 0.0 if place is None or before.place_m is None else np.hypot(*(place - before.place_m))
+            # Over woods and fields the look may stay the same for long; then the way that was flown tells.
+            speed_mps = float(np.hypot(*belief.mean[0, 2:])) if len(belief) else 0.0
+            moved = speed_mps * (stamp_s - before.stamp_s) >= self._gallery.tile_size_m
             fall = 1.0 - float((descriptors @ before.descriptors.T).max())
             clearer = 1.0 + odds >= _CLEARER * (1.0 + before.odds)
-            if (
-                fall < self._config.filter.independent_view
-                and moved_m < self._gallery.tile_size_m
-                and not clearer
-            ):
+            if fall < self._config.filter.independent_view and not moved and not clearer:
                 return False
-        self._news = _News(stamp_s, descriptors, odds, place)
+        self._news = _News(stamp_s, descriptors, odds)
         return True
 
 
 @dataclass(frozen=True, eq=False)
 class _News:
-    """The last frame that was news: stamp, descriptors, summed odds, and where the track had the vehicle, if it did."""
+    """The last frame that was news: its stamp, descriptors and summed odds."""
 
     stamp_s: float
     descriptors: NDArray[np.float32]
     odds: float
-    place_m: NDArray[np.float64] | None
 
 
 def _turns(views: Sequence[GroundView]) -> list[float]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lkpan_ros.localization.bayes_filter import Evidence, wrapped
+from lkpan_ros.localization.belief import Evidence, wrapped
 from lkpan_ros.localization.view import turned_clockwise
 
 if TYPE_CHECKING:

@@ -49,14 +49,11 @@ class Motion:
 
 
 def _heading(frame: Frame) -> float | None:
-    """Of the vehicle, to whose front the camera tilts and the top of its picture points."""
+    """Of the vehicle, to whose right the right of the picture points, however it pitches and banks."""
     if frame.attitude is None or frame.attitude.heading_deg is None:
         return None
-    rotation = frame.attitude.rotation()
-    front = (
-        rotation[:, 2] - rotation[:, 1]
-    )  # straight down the axis alone points nowhere, level the top does not
-    return math.degrees(math.atan2(front[0], front[1]))
+    right = frame.attitude.rotation()[:, 0]
+    return math.degrees(math.atan2(right[0], right[1])) - 90.0
 
 
 def _between(before: Odometry, now: Odometry) -> tuple[NDArray[np.float64], float]:

@@ -89,7 +89,7 @@ def _fly(scenario: Scenario, output: Path, seconds: float) -> None:
     """
     table = output / "frames.csv"
     table.unlink(missing_ok=True)  # an old one must not pass for this flight's
-    localizer = {
+    localizer: dict[str, object] = {
         "gallery.path": output / "demo.gallery",
         "camera.tilt_deg": scenario.settings.tilt_deg,
         "autostart": "true",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lkpan_ros.localization.bayes_filter import Belief, Evidence
+from lkpan_ros.localization.belief import Belief, Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

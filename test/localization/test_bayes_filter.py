@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lkpan_ros.localization.bayes_filter import BayesFilter, Belief, Evidence, wrapped
+from lkpan_ros.localization.bayes_filter import BayesFilter
+from lkpan_ros.localization.belief import Belief, Evidence, wrapped
 from lkpan_ros.localization.config import FilterSettings
 from test.localization.beliefs import believed, everywhere, evidence, fields_of, nowhere
 

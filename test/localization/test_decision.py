@@ -21,7 +21,7 @@ from test.localization.beliefs import believed, evidence
 from test.localization.patches import TILE_PX, as_view, matches_at
 
 if TYPE_CHECKING:
-    from lkpan_ros.localization.bayes_filter import Belief
+    from lkpan_ros.localization.belief import Belief
     from lkpan_ros.localization.gallery import Gallery
     from lkpan_ros.localization.types import GroundView
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lkpan_ros.localization.bayes_filter import Belief
+from lkpan_ros.localization.belief import Belief
 from lkpan_ros.localization.integrity import Place, most_probable_place, probability_within, refusal_reason
 from lkpan_ros.localization.types import Reason
 from test.localization.beliefs import believed

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lkpan_ros.localization.bayes_filter import BayesFilter, wrapped
+from lkpan_ros.localization.bayes_filter import BayesFilter
+from lkpan_ros.localization.belief import wrapped
 from lkpan_ros.localization.camera import Attitude
 from lkpan_ros.localization.config import LocalizerConfig
 from lkpan_ros.localization.motion import Motion
