@@ -41,7 +41,8 @@ from scipy.ndimage import gaussian_filter  # noqa: E402
 from scipy.spatial import cKDTree  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from lkpan_ros.localization.bayes_filter import BayesFilter, Evidence  # noqa: E402
+from lkpan_ros.localization.bayes_filter import BayesFilter  # noqa: E402
+from lkpan_ros.localization.belief import Evidence  # noqa: E402
 from lkpan_ros.localization.config import FilterSettings  # noqa: E402
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lkpan_ros.localization.bayes_filter import Belief
+    from lkpan_ros.localization.belief import Belief
 
     Array = NDArray[np.float64]
 
@@ -147,7 +148,7 @@ def flight(rng: np.random.Generator, case: str, extent_m: float, frames: int) ->
         odds = np.exp(rng.normal(-1.0, 1.0, count))
         position_m = truth_m + rng.uniform(-WOOD_M, WOOD_M, (count, 2))
         if case == "placed":
-            position_m[12:] = rng.uniform(0.0, extent_m, (count - 12, 2))  # the others: peaks of windows nearby
+            position_m[12:] = rng.uniform(0.0, extent_m, (count - 12, 2))  # the others are peaks nearby
             position_m[0] = truth_m
             odds[0] = math.exp(2.0)
         evidence = Evidence(
@@ -160,10 +161,10 @@ def flight(rng: np.random.Generator, case: str, extent_m: float, frames: int) ->
         yield Step(truth_m, evidence)
 
 
-def milliseconds(task: Callable[[], object]) -> float:
+def milliseconds(task: Callable[[Evidence], None], evidence: Evidence) -> float:
     """Processor time of this thread."""
     began = time.thread_time()
-    task()
+    task(evidence)
     return (time.thread_time() - began) * 1e3
 
 
@@ -185,8 +186,8 @@ def measure(case: str, count: int, frames: int) -> dict[str, Any]:
     for number, step in enumerate(flight(np.random.default_rng(0), case, tiles.extent_m, WARM_UP + frames)):
         hypotheses.append(len(ours.belief))
         turn = {
-            "ours": milliseconds(lambda evidence=step.evidence: step_ours(evidence)),
-            "grid": milliseconds(lambda evidence=step.evidence: step_grid(evidence)),
+            "ours": milliseconds(step_ours, step.evidence),
+            "grid": milliseconds(step_grid, step.evidence),
         }
         if number >= WARM_UP:
             for name, value in turn.items():
@@ -245,9 +246,7 @@ def main() -> int:
         "machine": platform.processor() or platform.machine(),
     }
     RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(
-        json.dumps({"settings": settings, "bar_ms": BAR_MS, "sizes": results}, indent=1) + "\n"
-    )
+    RESULT.write_text(json.dumps({"settings": settings, "bar_ms": BAR_MS, "sizes": results}, indent=1) + "\n")
     return 0 if most_ms <= BAR_MS else 1
 
 

@@ -90,12 +90,8 @@ def test_with_a_heading_the_way_is_that_of_the_map(
     [
         (25.0, (15.0, 0.0)),
         (0.0, (-15.0, 0.0)),
-        pytest.param(
-            0.0, (0.0, 15.0), marks=pytest.mark.xfail(strict=True, reason="the bank is taken for a heading")
-        ),
-        pytest.param(
-            25.0, (0.0, 15.0), marks=pytest.mark.xfail(strict=True, reason="the bank is taken for a heading")
-        ),
+        (0.0, (0.0, 15.0)),
+        (25.0, (0.0, 15.0)),
     ],
 )
 def test_a_vehicle_that_pitches_or_banks_goes_where_it_heads(tilt: float, lean: tuple[float, float]) -> None:

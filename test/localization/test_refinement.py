@@ -139,12 +139,7 @@ def test_no_turn_within_reach_is_further_than_half_a_step_from_one_that_is_tried
     [
         100,
         192,
-        pytest.param(
-            364,
-            marks=pytest.mark.xfail(
-                strict=True, reason="a patch of as many pixels as the window is not brought to its resolution"
-            ),
-        ),
+        364,
         500,
     ],
 )
