@@ -73,7 +73,8 @@ class Painter:
 
     def scatter(self, box: Box, spacing_m: float, size: float = 1.0, conifer: float = 0.15) -> None:
         """Trees all over a box, about one per spacing²."""
-        count = int(4 * box.half_u * box.half_v / spacing_m**2 + self.rng.random())
+        # A narrow block has no inside: its box is turned inside out.
+        count = max(0, int(4 * box.half_u * box.half_v / spacing_m**2 + self.rng.random()))
         u, v = self.rng.uniform(-1, 1, (2, count))
         for x, y in box.points(u * box.half_u, v * box.half_v):
             self.tree(x, y, size, conifer)

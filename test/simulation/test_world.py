@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from lkpan_ros.simulation.appearance import MAP_APPEARANCE, Appearance, Material, Season
+from lkpan_ros.simulation.canvas import Box, Canvas
 from lkpan_ros.simulation.lighting import direct_light
+from lkpan_ros.simulation.painter import Painter
 from lkpan_ros.simulation.world import make_world
 
 if TYPE_CHECKING:
@@ -81,3 +83,10 @@ def test_shadows_fall_away_from_the_sun_and_are_as_long_as_they_must(
 def test_a_world_that_cannot_be_is_refused(size_m: float, gsd_m: float) -> None:
     with pytest.raises(ValueError, match="give"):
         make_world(0, size_m, gsd_m)
+
+
+def test_a_block_that_is_too_narrow_for_a_court_gets_no_trees() -> None:
+    """It used to end the making of worlds of some seeds."""
+    painter = Painter(Canvas(100, 1.0), np.random.default_rng(0))
+    painter.scatter(Box(50.0, 50.0, 20.0, -1.0, 0.0), 2.0)
+    assert not painter.canvas.height.any()
