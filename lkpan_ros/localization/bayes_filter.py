@@ -116,8 +116,9 @@ class BayesFilter:
         belief = self.belief
         silent = np.where(on_map(belief), self._settings.miss_probability, 1.0)
         gain = _likelihoods(belief, evidence, self._settings.upholding)  # K x N
-        if not news:  # what is vague is not found by the same look twice
-            gain[np.trace(belief.covariance[:, :2, :2], axis1=1, axis2=2) > _HELD_M**2] = 0.0
+        if not news:  # what is vague is not found by the same doubtful look twice
+            vague = np.trace(belief.covariance[:, :2, :2], axis1=1, axis2=2) > _HELD_M**2
+            gain[np.ix_(vague, evidence.odds < 1.0)] = 0.0
         support = silent + gain.sum(axis=1)
         grown = belief.weight * support if news else belief.weight
         share = gain / support[:, None]

@@ -65,7 +65,8 @@ class FeatureRefiner:
             match=chosen,
             view=matches.rotation[chosen],
             position_m=table[:, :2],
-            spread_m2=np.zeros((len(chosen), 2, 2)),
+            # Where nothing fits, the view is anywhere in the window.
+            spread_m2=(table[:, 4] == 0.0)[:, None, None] * np.eye(2) * (self._settings.reach_m / 2) ** 2,
             turn_deg=table[:, 2],
             scale=table[:, 3],
             quality=table[:, 4],
@@ -108,6 +109,8 @@ class FeatureRefiner:
             return nothing
         middle = transform @ np.array([(_PATCH_PX - 1) / 2, (_PATCH_PX - 1) / 2, 1.0])
         x_px, y_px = middle - (self._window_px - 1) / 2
+        if max(abs(x_px), abs(y_px)) * self._gsd_m > self._settings.reach_m:
+            return nothing
         quality = count / (count + _HALF_INLIERS)
         return east_m + x_px * self._gsd_m, north_m - y_px * self._gsd_m, turn_deg, scale, quality
 

@@ -57,8 +57,9 @@ def log_odds(
     )
     chance = float(np.median(quality)) if len(quality) else 0.0
     by_fit = config.registration.quality_slope * (quality - chance)
-    odds: Array = np.minimum(by_look + by_fit, _MOST_LOG_ODDS)
-    return odds
+    odds: Array = by_look + by_fit
+    # All by as much, so that the bound on the best does not raise the others to it.
+    return odds - max(0.0, float(odds.max(initial=-np.inf)) - _MOST_LOG_ODDS)
 
 
 def measure(

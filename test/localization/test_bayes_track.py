@@ -81,14 +81,16 @@ def test_the_same_said_again_makes_nothing_more_probable_but_holds_the_place(pla
     assert held.max() < 5.0**2  # 6 s alone would have made it tens of metres
 
 
-def test_a_vague_track_is_not_found_by_the_same_look_twice() -> None:
-    """What looks like it once more is no reason to draw a track there that could be anywhere about it."""
+def test_a_vague_track_is_held_by_a_clear_look_but_not_by_a_doubtful_one() -> None:
+    """What might look like it once more is no reason to draw a track there that could be anywhere about it."""
     place = BayesFilter(SETTINGS)
     place.belief = believed((0.9, 0.0, 0.0), sigma_m=100.0)
-    place.update(evidence((80.0, 0.0, 20.0)), everywhere, news=False)
+    place.update(evidence((80.0, 0.0, 0.5)), everywhere, news=False)
     assert np.hypot(*place.belief.mean[0, :2]) < 1.0
     assert place.belief.covariance[0, 0, 0] == pytest.approx(100.0**2)
     assert place.belief.weight[0] == pytest.approx(0.9)
+    place.update(evidence((80.0, 0.0, 50.0)), everywhere, news=False)
+    assert np.hypot(*(place.belief.mean[0, :2] - (80.0, 0.0))) < 5.0
 
 
 def test_silence_counts_on_the_map_only() -> None:
