@@ -194,7 +194,7 @@ class GateSettings:
 
     radius_m: float = setting(30.0, "the position is meant to be right within this distance, metres", low=1.0)
     min_probability: float = setting(
-        0.9, "smallest probability of being right within the radius", low=0.0, high=1.0
+        0.95, "smallest probability of being right within the radius", low=0.0, high=1.0
     )
 
 
