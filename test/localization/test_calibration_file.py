@@ -187,9 +187,9 @@ def test_the_named_file_comes_before_the_one_beside_the_gallery(tmp_path: Path) 
 def test_what_the_user_changed_is_kept_and_told(tmp_path: Path) -> None:
     gallery = tmp_path / "city.gallery"
     write_calibration(beside(gallery), CALIBRATION)
-    config = with_values(LocalizerConfig(), {"gate.min_probability": 0.95})
+    config = with_values(LocalizerConfig(), {"gate.min_probability": 0.97})
     found = find_calibration(config, gallery, IDENTITY)
-    assert found.apply(config).gate.min_probability == 0.95
+    assert found.apply(config).gate.min_probability == 0.97
     assert found.apply(config).similarity.temperature == 0.05
     text = found.describe(config)
     assert text == f"{beside(gallery)} (similarity.temperature 0.05; not gate.min_probability: given)"
