@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lkpan_ros.localization.belief import Belief, Evidence, wrapped
+from lkpan_ros.localization.belief import Belief, Evidence, moments
+from lkpan_ros.localization.geodesy import wrap_degrees
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,22 +82,16 @@ class BayesFilter:
         if len(belief) == 0 or elapsed_s <= 0.0:
             return
         if displacement_m is None:
-            step, noise = _wandering(elapsed_s, self._settings)
-            mean = belief.mean @ step.T
-            covariance = step @ belief.covariance @ step.T + noise
+            mean, covariance = _wandered(belief, elapsed_s, self._settings)
         else:
-            mean, covariance = belief.mean.copy(), belief.covariance.copy()
-            mean[:, :2] += displacement_m
-            mean[:, 2:] = np.broadcast_to(displacement_m, mean[:, 2:].shape) / elapsed_s
-            covariance[:, 0, 0] += displacement_sigma_m**2
-            covariance[:, 1, 1] += displacement_sigma_m**2
+            mean, covariance = _displaced(belief, elapsed_s, displacement_m, displacement_sigma_m)
         lost = -math.expm1(-elapsed_s * self._settings.loss_rate_per_s)
         moved = replace(
             belief,
             weight=belief.weight * (1.0 - lost),
             mean=mean,
             covariance=covariance,
-            turn_deg=wrapped(belief.turn_deg + turn_deg),
+            turn_deg=wrap_degrees(belief.turn_deg + turn_deg),
             turn_sigma_deg=np.hypot(belief.turn_sigma_deg, turn_sigma_deg),
         )
         vague = covariance[:, 0, 0] + covariance[:, 1, 1] > _DISSOLVED_M**2
@@ -137,6 +132,23 @@ class BayesFilter:
         )
 
 
+def _wandered(belief: Belief, elapsed_s: float, settings: FilterSettings) -> tuple[Array, Array]:
+    """Means and covariances after a time of which nothing is known but how fast a vehicle can be."""
+    step, noise = _wandering(elapsed_s, settings)
+    return belief.mean @ step.T, step @ belief.covariance @ step.T + noise
+
+
+def _displaced(
+    belief: Belief, elapsed_s: float, displacement_m: Array, sigma_m: float
+) -> tuple[Array, Array]:
+    """Means and covariances after a displacement by odometry, which also gives the velocity."""
+    mean, covariance = belief.mean.copy(), belief.covariance.copy()
+    mean[:, :2] += displacement_m
+    mean[:, 2:] = np.broadcast_to(displacement_m, mean[:, 2:].shape) / elapsed_s
+    covariance[:, [0, 1], [0, 1]] += sigma_m**2
+    return mean, covariance
+
+
 def _wandering(elapsed_s: float, settings: FilterSettings) -> tuple[Array, Array]:
     """Transition and noise, 4 x 4 each, of an Ornstein-Uhlenbeck velocity and its integral."""
     memory_s, sigma = settings.velocity_memory_s, settings.max_speed_mps / 2.0
@@ -161,7 +173,7 @@ def _likelihoods(belief: Belief, evidence: Evidence, upholding: float) -> Array:
     determinant = np.maximum(a * d - b * b, 1e-9)
     x, y = apart[..., 0], apart[..., 1]
     squared = (d * x * x - 2 * b * x * y + a * y * y) / determinant
-    turn = wrapped(evidence.turn_deg[None] - belief.turn_deg[:, None])
+    turn = wrap_degrees(evidence.turn_deg[None] - belief.turn_deg[:, None])
     squared += turn**2 / (belief.turn_sigma_deg[:, None] ** 2 + evidence.turn_sigma_deg[None] ** 2)
     # Of a vague hypothesis only that part is upheld which lies at the place.
     part = np.minimum(1.0, _PLACE_M**2 / np.sqrt(determinant))
@@ -179,7 +191,7 @@ def _children(belief: Belief, evidence: Evidence, weight: Array) -> Belief:
     corrected = covariance - gain @ covariance[:, :2, :]
     variance = belief.turn_sigma_deg[parent] ** 2
     turn_gain = variance / (variance + evidence.turn_sigma_deg[cause] ** 2)
-    turn_apart = wrapped(evidence.turn_deg[cause] - belief.turn_deg[parent])
+    turn_apart = wrap_degrees(evidence.turn_deg[cause] - belief.turn_deg[parent])
     return Belief(
         weight[parent, cause],
         mean + (gain @ apart[..., None])[..., 0],
@@ -235,7 +247,7 @@ def _pruned(belief: Belief) -> Belief:
 def _alike(belief: Belief, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which of some hypotheses are the same as the first of them."""
     apart = belief.mean[rows, :2] - belief.mean[rows[0], :2]
-    turn = wrapped(belief.turn_deg[rows] - belief.turn_deg[rows[0]])
+    turn = wrap_degrees(belief.turn_deg[rows] - belief.turn_deg[rows[0]])
     same: NDArray[np.bool_] = (np.hypot(*apart.T) < _SAME_M) & (np.abs(turn) < _SAME_TURN_DEG)
     return same
 
@@ -244,13 +256,11 @@ def _joined(belief: Belief, rows: NDArray[np.int64]) -> Belief:
     """One hypothesis of the same weight, mean and covariance as some together."""
     weight = belief.weight[rows]
     share = weight / weight.sum()
-    mean = share @ belief.mean[rows]
-    apart = belief.mean[rows] - mean
-    covariance = np.einsum("k,kij->ij", share, belief.covariance[rows]) + (share[:, None] * apart).T @ apart
-    turns = wrapped(belief.turn_deg[rows] - belief.turn_deg[rows[0]])
+    mean, covariance = moments(share, belief.mean[rows], belief.covariance[rows])
+    turns = wrap_degrees(belief.turn_deg[rows] - belief.turn_deg[rows[0]])
     turn = float(share @ turns)
     variance = float(share @ (belief.turn_sigma_deg[rows] ** 2 + (turns - turn) ** 2))
     return Belief(
         np.array([weight.sum()]), mean[None], covariance[None],
-        wrapped(np.array([belief.turn_deg[rows[0]] + turn])), np.array([math.sqrt(variance)]), 0.0,
+        wrap_degrees(np.array([belief.turn_deg[rows[0]] + turn])), np.array([math.sqrt(variance)]), 0.0,
     )  # fmt: skip

@@ -69,7 +69,9 @@ class Belief:
         )  # fmt: skip
 
 
-def wrapped(angle_deg: Array) -> Array:
-    """The same angles in -180 (included) .. 180 (excluded) degrees."""
-    within: Array = (angle_deg + 180.0) % 360.0 - 180.0
-    return within
+def moments(share: Array, mean: Array, covariance: Array) -> tuple[Array, Array]:
+    """Mean (D,) and covariance (D, D) of a mixture of K Gaussians: (K,) shares that add up to 1, (K, D), (K, D, D)."""
+    middle = share @ mean
+    apart = mean - middle
+    spread: Array = np.einsum("k,kij->ij", share, covariance) + (share[:, None] * apart).T @ apart
+    return middle, spread

@@ -63,7 +63,8 @@ def fit(looks: Sequence[Look], start: LocalizerConfig | None = None) -> tuple[di
         )
 
     def loss(numbers: NDArray[np.float64]) -> float:
-        return float(np.mean([_surprise(look, settings(numbers)) for look in looks]))
+        config = settings(numbers)
+        return float(np.mean([_surprise(look, config) for look in looks]))
 
     first = np.array([np.log(0.05), np.log(30.0), 0.2])
     best = minimize(loss, first, method="Nelder-Mead", options={"maxiter": 600, "xatol": 1e-3, "fatol": 1e-5})

@@ -138,6 +138,9 @@ class SimilaritySettings:
     )
 
 
+PATCH_PX = 64  # side of a patch when it is laid on the map; errors of registration are stated in its pixels
+
+
 @dataclass(frozen=True)
 class RegistrationSettings:
     """From the quality of a registration to probabilities, and its error."""

@@ -10,7 +10,7 @@ import numpy as np
 from lkpan_ros.localization.integrity import most_probable_place, probability_within, refusal_reason
 from lkpan_ros.localization.measurement import fit_sigma_m, remaining_sigmas
 from lkpan_ros.localization.types import Fix, Reason, Reference, Rejection
-from lkpan_ros.localization.view import offset_covariance, turned_clockwise
+from lkpan_ros.localization.view import drawn_turn_deg, offset_covariance, offset_under
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,11 +74,7 @@ class Decision:
         if len(apart_m) and apart_m.min() <= _SUPPORTS_M:
             offset_m: NDArray[np.float64] = self.measurement.offset_m[int(apart_m.argmin())]
             return offset_m
-        view = self.views[0]
-        if view.offset_m is None:
-            return np.zeros(2)
-        drawn = 0.0 if view.north_up else view.pose.attitude.heading_deg or 0.0
-        return turned_clockwise(view.offset_m, place.turn_deg - drawn)
+        return offset_under(self.views[0], place.turn_deg)
 
     def _fix(self, place: Place, seen_m: NDArray[np.float64], probability: float) -> Fix:
         gate, view = self.config.gate, self.views[0]
@@ -112,11 +108,10 @@ class Decision:
             probability=vehicle_probability,
         )
 
-    def _heading_deg(self, place: Place) -> float | None:
+    def _heading_deg(self, place: Place) -> float:
         view = self.views[0]
-        if view.north_up:
-            return ((view.pose.attitude.heading_deg or 0.0) + place.turn_deg) % 360.0
-        return place.turn_deg % 360.0
+        sensed_deg = (view.pose.attitude.heading_deg or 0.0) - drawn_turn_deg(view)
+        return (sensed_deg + place.turn_deg) % 360.0
 
     def _offset_covariance(self, place: Place) -> NDArray[np.float64]:
         """Of the offset, once registration has corrected heading and scale."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from lkpan_ros.localization.geodesy import wrap_degrees
 from lkpan_ros.localization.types import Registrations
 from lkpan_ros.localization.windows import windows_of
 
@@ -32,7 +33,10 @@ _RATIO = 0.8
 _RESIDUAL_PX = 3.0
 _LEAST_INLIERS = 4  # two points make a similarity; fewer than two more prove nothing
 _HALF_INLIERS = 20.0  # this many inliers have a quality of one half
-_SCALE_BOUNDS = (0.75, 1.33)
+SCALE_BOUNDS = (
+    0.75,
+    1.33,
+)  # metres on the map for a metre of a patch that still passes for the height's error
 
 
 class FeatureRefiner:
@@ -105,7 +109,7 @@ class FeatureRefiner:
         turn_deg = math.degrees(
             math.atan2(transform[1, 0], transform[0, 0])
         )  # rows grow downwards: clockwise
-        if not (_SCALE_BOUNDS[0] <= scale <= _SCALE_BOUNDS[1] and self._plausible(turn_deg, turns_deg)):
+        if not (SCALE_BOUNDS[0] <= scale <= SCALE_BOUNDS[1] and self._plausible(turn_deg, turns_deg)):
             return nothing
         middle = transform @ np.array([(_PATCH_PX - 1) / 2, (_PATCH_PX - 1) / 2, 1.0])
         x_px, y_px = middle - (self._window_px - 1) / 2
@@ -128,7 +132,7 @@ class FeatureRefiner:
         return source, np.array([others[pair.trainIdx].pt for pair in pairs], np.float32).reshape(-1, 2)
 
     def _plausible(self, turn_deg: float, turns_deg: Sequence[float]) -> bool:
-        apart = (np.array(turns_deg) - turn_deg + 180.0) % 360.0 - 180.0
+        apart = wrap_degrees(np.array(turns_deg) - turn_deg)
         return bool(np.abs(apart).min() <= self._settings.turn_step_deg)
 
 

@@ -82,16 +82,16 @@ def summarize(outcomes: Sequence[FrameOutcome]) -> Summary:
         frames=len(outcomes),
         fixes=len(fixes),
         availability=len(fixes) / len(outcomes),
-        view_error_median_m=_percentile(view_errors, 50),
-        view_error_p90_m=_percentile(view_errors, 90),
-        vehicle_error_median_m=_percentile(vehicle, 50),
+        view_error_median_m=percentile(view_errors, 50),
+        view_error_p90_m=percentile(view_errors, 90),
+        vehicle_error_median_m=percentile(vehicle, 50),
         false_fix_rate=_mean(_known(fix.false_fix for fix in fixes)),
         nees=_mean(nees),
         recall_at_1=recalls[0],
         recall_at_5=recalls[1],
         recall_at_10=recalls[2],
-        latency_p50_ms=_percentile(_known(o.latency_ms for o in outcomes if o.decide_ms), 50),
-        vehicle_error_p90_m=_percentile(vehicle, 90),
+        latency_p50_ms=percentile(_known(o.latency_ms for o in outcomes if o.decide_ms), 50),
+        vehicle_error_p90_m=percentile(vehicle, 90),
         view_nees=_mean(_known(fix.view_nees for fix in fixes)),
         view_within_10m=_within(outcomes, _NEAR_M),
         outside_99_ellipse=_mean(2.0 * nees > CHI2_99),
@@ -119,7 +119,8 @@ def _known(values: Iterable[float | None]) -> NDArray[np.float64]:
     return np.array([value for value in values if value is not None], np.float64)
 
 
-def _percentile(values: NDArray[np.float64], percent: float) -> float | None:
+def percentile(values: NDArray[np.float64], percent: float) -> float | None:
+    """Of (N,) numbers, or None where there is none."""
     return float(np.percentile(values, percent)) if values.size else None
 
 

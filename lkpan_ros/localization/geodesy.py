@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from pyproj import Geod, Transformer
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+Angles = TypeVar("Angles", float, "NDArray[np.float64]")
 
 _ELLIPSOID = Geod(ellps="WGS84")
 
@@ -88,6 +90,7 @@ def distance_m(a: LatLon, b: LatLon) -> float:
     return float(np.hypot(*east_north_m(a, b)))
 
 
-def wrap_degrees(angle_deg: float) -> float:
-    """The same angle in -180 (included) .. 180 (excluded) degrees."""
-    return (angle_deg + 180.0) % 360.0 - 180.0
+def wrap_degrees(angle_deg: Angles) -> Angles:
+    """The same angle, or the same angles, in -180 (included) .. 180 (excluded) degrees."""
+    within: Angles = (angle_deg + 180.0) % 360.0 - 180.0
+    return within

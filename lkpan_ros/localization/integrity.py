@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lkpan_ros.localization.belief import moments
 from lkpan_ros.localization.types import Reason
 
 if TYPE_CHECKING:
@@ -47,13 +48,10 @@ def most_probable_place(belief: Belief, radius_m: float) -> Place | None:
     best = int(belief.weight.argmax())
     near = np.hypot(*(belief.mean[:, :2] - belief.mean[best, :2]).T) <= radius_m
     weight = belief.weight[near]
-    share = weight / weight.sum()
-    mean = share @ belief.mean[near, :2]
-    apart = belief.mean[near, :2] - mean
-    within = np.einsum("k,kij->ij", share, belief.covariance[near, :2, :2])
+    mean, covariance = moments(weight / weight.sum(), belief.mean[near, :2], belief.covariance[near, :2, :2])
     return Place(
         position_m=mean,
-        covariance_m2=within + (share[:, None] * apart).T @ apart,
+        covariance_m2=covariance,
         turn_deg=float(belief.turn_deg[best]),
         mass=float(weight.sum()),
         runner_up=float(belief.weight[~near].max(initial=0.0)),

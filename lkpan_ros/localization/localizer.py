@@ -16,7 +16,7 @@ from lkpan_ros.localization.motion import Motion
 from lkpan_ros.localization.refinement import make_refiner, turns_within
 from lkpan_ros.localization.retrieval import about_hypotheses, joined
 from lkpan_ros.localization.types import Reason, Refusal, Rejection, Timings
-from lkpan_ros.localization.view import ground_patch, turned_clockwise
+from lkpan_ros.localization.view import drawn_turn_deg, ground_patch, offset_under
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,7 @@ class Localizer:
 
     def __init__(self, gallery: Gallery, encoder: Encoder, config: LocalizerConfig) -> None:
         self._encoder = encoder
-        self.configure(config)
+        self._config = config
         self.replace_gallery(gallery)
 
     @property
@@ -68,8 +68,7 @@ class Localizer:
     def configure(self, config: LocalizerConfig) -> None:
         """Use other settings from the next frame on; what is believed is kept."""
         self._config = config
-        if hasattr(self, "_filter"):
-            self._filter.configure(config.filter)
+        self._filter.configure(config.filter)
 
     def replace_gallery(self, gallery: Gallery) -> None:
         """Use another gallery, made with the same encoder, from the next frame on; what was believed is forgotten."""
@@ -101,12 +100,13 @@ class Localizer:
         clock.lap("view_s")
         descriptors = self._encoder.encode([view.patch for view in views])
         clock.lap("encode_s")
+        turns_deg = [drawn_turn_deg(view) for view in views]
         retrieved = gallery.search(
-            descriptors, config.search.candidates, self._search_area(frame, views[0]), turns_deg=_turns(views)
+            descriptors, config.search.candidates, self._search_area(frame, views[0]), turns_deg=turns_deg
         )
         if len(retrieved.tile) == 0:
             raise Refusal(Reason.OUT_OF_MAP, "no tile of the gallery lies where the prior puts the view")
-        tracked = about_hypotheses(gallery, descriptors, self._expected_views(views), _turns(views))
+        tracked = about_hypotheses(gallery, descriptors, self._expected_views(views), turns_deg)
         clock.lap("search_s")
         registrations = self._refiner.refine(
             views, joined(tracked, retrieved), self._turns_to_try(views), self._windows()
@@ -224,21 +224,10 @@ class _News:
     odds: float
 
 
-def _turns(views: Sequence[GroundView]) -> list[float]:
-    """By which each patch is turned against the one drawn as the frame stands."""
-    if views[0].north_up:
-        return [0.0]
-    return [view.pose.attitude.heading_deg or 0.0 for view in views]
-
-
 def _ahead(belief: Belief, view: GroundView) -> NDArray[np.float64]:
     """Where each hypothesis puts the middle of the view, (K, 2)."""
-    places = belief.mean[:, :2].copy()
-    if view.offset_m is not None:
-        drawn = 0.0 if view.north_up else view.pose.attitude.heading_deg or 0.0
-        for row, turn in enumerate(belief.turn_deg):
-            places[row] += turned_clockwise(view.offset_m, float(turn) - drawn)
-    return places
+    offsets = [offset_under(view, float(turn)) for turn in belief.turn_deg]
+    return belief.mean[:, :2] + np.array(offsets).reshape(-1, 2)
 
 
 class _Clock:

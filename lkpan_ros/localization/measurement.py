@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lkpan_ros.localization.belief import Evidence, wrapped
-from lkpan_ros.localization.view import turned_clockwise
+from lkpan_ros.localization.belief import Evidence
+from lkpan_ros.localization.config import PATCH_PX
+from lkpan_ros.localization.geodesy import wrap_degrees
+from lkpan_ros.localization.view import drawn_turn_deg, turned_clockwise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,15 +101,13 @@ def measure(
 
 def fit_sigma_m(gallery: Gallery, config: LocalizerConfig) -> float:
     """Standard deviation of a registration on each axis, metres."""
-    return config.registration.sigma_px * gallery.tile_size_m / 64.0
+    return config.registration.sigma_px * gallery.tile_size_m / PATCH_PX
 
 
 def _turns(registrations: Registrations, views: Sequence[GroundView]) -> Array:
     """The heading's error where it is sensed, the heading where it is not, (N,) degrees."""
-    if views[0].north_up:
-        return registrations.turn_deg
-    assumed = np.array([view.pose.attitude.heading_deg or 0.0 for view in views])
-    return wrapped(assumed[registrations.view] + registrations.turn_deg)
+    drawn = np.array([drawn_turn_deg(view) for view in views])
+    return wrap_degrees(drawn[registrations.view] + registrations.turn_deg)
 
 
 def _offsets(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lkpan_ros.localization.geodesy import wrap_degrees
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -62,7 +64,7 @@ def _between(before: Odometry, now: Odometry) -> tuple[NDArray[np.float64], floa
     c, s = math.cos(yaw_before), math.sin(yaw_before)
     east, north = (now.position_m - before.position_m)[:2]
     turn = math.degrees(yaw_now - yaw_before)
-    return np.array([c * east + s * north, -s * east + c * north]), (turn + 180.0) % 360.0 - 180.0
+    return np.array([c * east + s * north, -s * east + c * north]), wrap_degrees(turn)
 
 
 def _towards(step_m: NDArray[np.float64], heading_deg: NDArray[np.float64]) -> NDArray[np.float64]:

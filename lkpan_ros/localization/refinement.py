@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Protocol
 import cv2
 import numpy as np
 
+from lkpan_ros.localization.config import PATCH_PX
 from lkpan_ros.localization.correlation import Correlator, KeptWindows, gradient_field, peaks, turned
-from lkpan_ros.localization.feature_refinement import FeatureRefiner
+from lkpan_ros.localization.feature_refinement import SCALE_BOUNDS, FeatureRefiner
 from lkpan_ros.localization.types import Registrations
 from lkpan_ros.localization.windows import windows_of
 
@@ -30,11 +31,9 @@ if TYPE_CHECKING:
     from lkpan_ros.localization.gallery import Gallery
     from lkpan_ros.localization.types import GroundView, Matches
 
-_COARSE_PX = 64  # side of a patch on the windows
 _FINE_REACH_PX = 4
 _FINE_TURN_DEG, _FINE_SCALE = 4.0, 0.06  # first steps of the fit; each round takes steps a third as long
 _FINE_ROUNDS = 3
-_SCALE_BOUNDS = (0.75, 1.33)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,9 +92,9 @@ class GradientRefiner:
     def __init__(self, gallery: Gallery, settings: RefinementSettings) -> None:
         self._gallery = gallery
         self._settings = settings
-        self._gsd_m = gallery.tile_size_m / _COARSE_PX
-        self._coarse = Correlator(_COARSE_PX, math.ceil(settings.reach_m / self._gsd_m))
-        self._fine = Correlator(_COARSE_PX, _FINE_REACH_PX)
+        self._gsd_m = gallery.tile_size_m / PATCH_PX
+        self._coarse = Correlator(PATCH_PX, math.ceil(settings.reach_m / self._gsd_m))
+        self._fine = Correlator(PATCH_PX, _FINE_REACH_PX)
         self._windows = KeptWindows(lambda east_m, north_m: self._window(self._coarse, east_m, north_m))
 
     def refine(
@@ -159,7 +158,7 @@ class GradientRefiner:
             turn += turn_step * _top(values[[1, 0, 2]])
             log_scale += scale_step * _top(values[[3, 0, 4]])
             turn_step, scale_step = turn_step / 3, scale_step / 3
-        log_scale = float(np.clip(log_scale, *np.log(_SCALE_BOUNDS)))
+        log_scale = float(np.clip(log_scale, *np.log(SCALE_BOUNDS)))
         quality, x_px, y_px = self._try(grey, view.mask, window, turn, log_scale)
         position = (east_m + x_px * self._gsd_m, north_m - y_px * self._gsd_m)
         return Fit(start.match, quality, position, start.spread_m2, turn, math.exp(log_scale))
@@ -167,7 +166,7 @@ class GradientRefiner:
     def _try(
         self, grey: NDArray[np.uint8], mask: NDArray[np.bool_], window: Window, turn: float, log_scale: float
     ) -> tuple[float, float, float]:
-        field = gradient_field(*turned(grey, mask, _COARSE_PX, turn, math.exp(log_scale)))
+        field = gradient_field(*turned(grey, mask, PATCH_PX, turn, math.exp(log_scale)))
         peak = self._fine.peak(self._fine.template(field), window)
         return peak.quality, peak.x_px, peak.y_px
 
@@ -185,7 +184,7 @@ class _Looks:
 
     def _template(self, view: int, turn_deg: float) -> Template:
         look = self._views[view]
-        field = gradient_field(*turned(grey_of(look.patch), look.mask, _COARSE_PX, turn_deg))
+        field = gradient_field(*turned(grey_of(look.patch), look.mask, PATCH_PX, turn_deg))
         return self._correlator.template(field)
 
 

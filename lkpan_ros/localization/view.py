@@ -101,6 +101,23 @@ def rectify(
     return patch.astype(np.uint8, copy=False), inside
 
 
+def drawn_turn_deg(view: GroundView) -> float:
+    """By which the patch is turned against the one drawn as the frame stands: the assumed heading, 0 if it is known."""
+    return 0.0 if view.north_up else view.pose.attitude.heading_deg or 0.0
+
+
+def offset_under(view: GroundView, turn_deg: float) -> NDArray[np.float64]:
+    """From the vehicle to the view, (2,) metres, if a track's turn is right; 0 where the geometry is unknown.
+
+    Args:
+        view: The patch and its pose.
+        turn_deg: The heading's error where it is sensed, the heading where it is not.
+    """
+    if view.offset_m is None:
+        return np.zeros(2)
+    return turned_clockwise(view.offset_m, turn_deg - drawn_turn_deg(view))
+
+
 def turned_clockwise(vector_m: NDArray[np.float64], turn_deg: float) -> NDArray[np.float64]:
     """An (east, north) vector, (2,) float64, turned clockwise as a map is read."""
     c, s = math.cos(math.radians(turn_deg)), math.sin(math.radians(turn_deg))

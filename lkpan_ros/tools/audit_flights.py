@@ -154,7 +154,7 @@ class Passes:
         return float(headings[np.maximum(outside_m, self.gallery.stride_m).sum(axis=1).argmin()])
 
     def _in_gallery(self, centre_m: tuple[float, float] | None) -> bool:
-        return centre_m is not None and float(self._tree.query(centre_m)[0]) <= self.gallery.stride_m
+        return centre_m is not None and bool(self.gallery.covers(np.array([centre_m]))[0])
 
     @cached_property
     def _tree(self) -> cKDTree:

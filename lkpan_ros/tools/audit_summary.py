@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lkpan_ros.localization.flight_summary import percentile
+from lkpan_ros.tools.summary_table import as_text, number
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -151,21 +154,21 @@ def summarize(audit: Audit) -> AuditSummary:
         fixes=fixes,
         availability=fixes / frames if frames else None,
         places_without_fix=sum(not p.fixes for p in flown),
-        view_error_median_m=_percentile(errors, 50),
-        view_error_p90_m=_percentile(errors, 90),
+        view_error_median_m=percentile(errors, 50),
+        view_error_p90_m=percentile(errors, 90),
         false_fixes=false_fixes,
         false_fix_rate=false_fixes / fixes if fixes else None,
         places_with_false_fix=sum(bool(p.false_fixes) for p in flown),
-        first_fix_median_s=_percentile(first, 50),
+        first_fix_median_s=percentile(first, 50),
         main_reason=reasons.most_common(1)[0][0] if reasons else None,
     )
 
 
 def table(audit: Audit, summary: AuditSummary) -> str:
     """The audit in words and numbers."""
-    parts = [_rows(_static_rows(audit, summary)), *_pair_lines(audit)]
+    parts = [as_text(_static_rows(audit, summary)), *_pair_lines(audit)]
     if summary.places:
-        parts += ["", _rows(_flight_rows(summary)), *_worst_lines(audit), "", CAVEAT]
+        parts += ["", as_text(_flight_rows(summary)), *_worst_lines(audit), "", CAVEAT]
     return "\n".join(parts)
 
 
@@ -193,14 +196,14 @@ def _range(s: AuditSummary) -> str:
 def _flight_rows(s: AuditSummary) -> list[tuple[str, str]]:
     return [
         ("simulated passes", f"{s.places}, {s.frames} frames"),
-        ("expected availability", _number(s.availability, "", "{:.1%}")),
+        ("expected availability", number(s.availability, "", "{:.1%}")),
         ("places without any fix", f"{s.places_without_fix} ({s.places_without_fix / s.places:.1%})"),
-        ("first fix after, median", _number(s.first_fix_median_s, " s")),
+        ("first fix after, median", number(s.first_fix_median_s, " s")),
         (
             "view error, median / 90 %, at best",
-            f"{_number(s.view_error_median_m, '')} / {_number(s.view_error_p90_m, ' m')}",
+            f"{number(s.view_error_median_m, '')} / {number(s.view_error_p90_m, ' m')}",
         ),
-        ("false fixes (> 30 m)", f"{s.false_fixes} ({_number(s.false_fix_rate, '', '{:.2%}')})"),
+        ("false fixes (> 30 m)", f"{s.false_fixes} ({number(s.false_fix_rate, '', '{:.2%}')})"),
         ("places with a false fix", f"{s.places_with_false_fix}"),
         ("most frequent reason without a fix", s.main_reason or "none"),
     ]
@@ -229,16 +232,3 @@ def _worst_lines(audit: Audit) -> list[str]:
 def _where(audit: Audit, tile: int) -> str:
     point = audit.gallery.frame.point(*audit.gallery.positions_m[tile])
     return f"{point.lat_deg:10.6f},{point.lon_deg:11.6f}"
-
-
-def _rows(rows: list[tuple[str, str]]) -> str:
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
-
-
-def _number(value: float | None, unit: str, form: str = "{:.1f}") -> str:
-    return "unknown" if value is None else form.format(value) + unit
-
-
-def _percentile(values: NDArray[np.float64], percent: float) -> float | None:
-    return float(np.percentile(values, percent)) if values.size else None

@@ -21,7 +21,7 @@ from lkpan_model.whole_file import whole_file
 from lkpan_ros.errors import FlightError
 from lkpan_ros.localization.calibration import Look, fit
 from lkpan_ros.localization.calibration_file import Calibration, write_calibration
-from lkpan_ros.localization.config import LocalizerConfig
+from lkpan_ros.localization.config import PATCH_PX, LocalizerConfig
 from lkpan_ros.localization.flight_log import read_flight
 from lkpan_ros.localization.gallery import Gallery
 from lkpan_ros.localization.refinement import make_refiner, turns_within
@@ -131,7 +131,7 @@ class _Flight:
             similarity=found.similarity.astype(np.float64),
             level=float(matches.similarity[: self._config.search.candidates].mean()),
             right=error_m <= (_VERIFIED_M if verified else _UNVERIFIED_M),
-            error_px=error_m / self._gallery.tile_size_m * 64.0
+            error_px=error_m / self._gallery.tile_size_m * PATCH_PX
             if verified
             else np.full_like(error_m, np.nan),
         )

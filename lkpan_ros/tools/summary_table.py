@@ -27,19 +27,19 @@ def summary_rows(summary: Summary, outcomes: Sequence[FrameOutcome]) -> list[tup
         *((f"refused: {group.name}", f"{group.frames}") for group in groups if not group.fix),
         ("view error, median / 90 %", _pair(summary.view_error_median_m, summary.view_error_p90_m)),
         ("vehicle error, median / 90 %", _pair(summary.vehicle_error_median_m, summary.vehicle_error_p90_m)),
-        ("frames with the view within 10 m", _number(summary.view_within_10m, "", "{:.1%}")),
-        ("false fixes (> 30 m, outside the gallery)", _number(summary.false_fix_rate, "", "{:.1%}")),
-        ("  outside the gallery", _number(summary.outside_map_fixes, "", "{}")),
+        ("frames with the view within 10 m", number(summary.view_within_10m, "", "{:.1%}")),
+        ("false fixes (> 30 m, outside the gallery)", number(summary.false_fix_rate, "", "{:.1%}")),
+        ("  outside the gallery", number(summary.outside_map_fixes, "", "{}")),
         (
             "fixes outside their 99 % ellipse (1 % is honest)",
-            _number(summary.outside_99_ellipse, "", "{:.1%}"),
+            number(summary.outside_99_ellipse, "", "{:.1%}"),
         ),
-        ("NEES (1 is honest)", _number(summary.nees, "", "{:.2f}")),
-        ("  of the view", _number(summary.view_nees, "", "{:.2f}")),
-        ("area under risk-coverage", _number(summary.area_under_risk_coverage, "", "{:.4f}")),
-        *((f"recall at {k}", _number(getattr(summary, f"recall_at_{k}"), "", "{:.1%}")) for k in (1, 5, 10)),
-        ("frame to fix, median", _number(summary.latency_p50_ms, " ms")),
-        *((f"  {stage}", _number(_median(outcomes, f"{stage}_ms"), " ms")) for stage in STAGES),
+        ("NEES (1 is honest)", number(summary.nees, "", "{:.2f}")),
+        ("  of the view", number(summary.view_nees, "", "{:.2f}")),
+        ("area under risk-coverage", number(summary.area_under_risk_coverage, "", "{:.4f}")),
+        *((f"recall at {k}", number(getattr(summary, f"recall_at_{k}"), "", "{:.1%}")) for k in (1, 5, 10)),
+        ("frame to fix, median", number(summary.latency_p50_ms, " ms")),
+        *((f"  {stage}", number(_median(outcomes, f"{stage}_ms"), " ms")) for stage in STAGES),
     ]
 
 
@@ -50,9 +50,9 @@ def headline_rows(summary: Summary) -> list[tuple[str, str]]:
         ("availability", f"{summary.availability:.1%}"),
         ("view error, median / 90 %", _pair(summary.view_error_median_m, summary.view_error_p90_m)),
         ("vehicle error, median / 90 %", _pair(summary.vehicle_error_median_m, summary.vehicle_error_p90_m)),
-        ("false fixes", _number(summary.false_fix_rate, "", "{:.1%}")),
-        ("NEES (1 is honest)", _number(summary.nees, "", "{:.2f}")),
-        ("frame to fix, median", _number(summary.latency_p50_ms, " ms")),
+        ("false fixes", number(summary.false_fix_rate, "", "{:.1%}")),
+        ("NEES (1 is honest)", number(summary.nees, "", "{:.2f}")),
+        ("frame to fix, median", number(summary.latency_p50_ms, " ms")),
     ]
 
 
@@ -68,7 +68,8 @@ def _median(outcomes: Sequence[FrameOutcome], column: str) -> float | None:
     return float(np.median(values)) if values else None
 
 
-def _number(value: float | None, unit: str, form: str = "{:.1f}") -> str:
+def number(value: float | None, unit: str, form: str = "{:.1f}") -> str:
+    """A figure with its unit, or that it is unknown."""
     return "unknown" if value is None else form.format(value) + unit
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lkpan_ros.localization.flight_summary import summarize
+from lkpan_ros.localization.flight_summary import percentile, summarize
 from lkpan_ros.localization.outcomes import FALSE_FIX_M
 from lkpan_ros.tools.excursion import outside_m
 
@@ -197,13 +197,15 @@ def _figures(frames: Sequence[JudgedFrame], regained_s: float | None) -> TrialFi
     over_map = [o.fix for o in outcomes if o.in_gallery]
     outside = [frame.outcome.fix for frame in frames if frame.far_outside]
     errors = _errors_m(frames)
-    latencies = [o.latency_ms for o in outcomes if o.decide_ms and o.latency_ms is not None]
+    latencies = np.array(
+        [o.latency_ms for o in outcomes if o.decide_ms and o.latency_ms is not None], np.float64
+    )
     return TrialFigures(
         frames=summary.frames,
         fixes=summary.fixes,
         availability=_share(over_map),
-        error_median_m=_percentile(errors, 50),
-        error_p90_m=_percentile(errors, 90),
+        error_median_m=percentile(errors, 50),
+        error_p90_m=percentile(errors, 90),
         view_error_median_m=summary.view_error_median_m,
         view_error_p90_m=summary.view_error_p90_m,
         false_fix_rate=_share(frame.false for frame in frames if frame.outcome.fix),
@@ -212,8 +214,8 @@ def _figures(frames: Sequence[JudgedFrame], regained_s: float | None) -> TrialFi
         view_nees=summary.view_nees,
         recall_at_1=summary.recall_at_1,
         recall_at_10=summary.recall_at_10,
-        latency_p50_ms=_percentile(latencies, 50),
-        latency_p99_ms=_percentile(latencies, 99),
+        latency_p50_ms=percentile(latencies, 50),
+        latency_p99_ms=percentile(latencies, 99),
         frames_outside=len(outside),
         fixes_outside=sum(outside),
         fix_rate_outside=_share(outside),
@@ -230,10 +232,6 @@ def _errors_m(frames: Sequence[JudgedFrame]) -> NDArray[np.float64]:
 def _share(flags: Iterable[bool]) -> float | None:
     values = list(flags)
     return sum(values) / len(values) if values else None
-
-
-def _percentile(values: Sequence[float] | NDArray[np.float64], percent: float) -> float | None:
-    return float(np.percentile(values, percent)) if len(values) else None
 
 
 def _number(value: float | None) -> float:

@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lkpan_ros.localization.bayes_filter import BayesFilter
-from lkpan_ros.localization.belief import Belief, Evidence, wrapped
 from lkpan_ros.localization.config import FilterSettings
+from lkpan_ros.localization.geodesy import wrap_degrees
 from test.localization.beliefs import believed, everywhere, evidence, fields_of, nowhere
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from lkpan_ros.localization.belief import Belief, Evidence
 
 SETTINGS = FilterSettings(loss_rate_per_s=0.01, miss_probability=0.1)
 LOSSLESS = replace(SETTINGS, loss_rate_per_s=0.0)
@@ -104,11 +106,13 @@ def test_an_update_with_one_gaussian_is_kalmans() -> None:
 def test_a_hypothesis_of_the_wrong_heading_is_not_supported(seed: int, sigma_deg: float) -> None:
     turn = float(np.random.default_rng(seed).uniform(-180, 180))
     place = BayesFilter(SETTINGS)
-    place.belief = believed((0.45, 0.0, 0.0, turn), (0.45, 1.0, 0.0, float(wrapped(np.array(turn + 180.0)))))
+    place.belief = believed(
+        (0.45, 0.0, 0.0, turn), (0.45, 1.0, 0.0, float(wrap_degrees(np.array(turn + 180.0))))
+    )
     said = evidence((0.0, 0.0, 50.0), turn_deg=[turn + 360.0], turn_sigma_deg=sigma_deg)
     place.update(said, everywhere)
     assert place.belief.weight[0] > 0.8
-    assert abs(wrapped(np.array(place.belief.turn_deg[0] - turn))) < 5.0
+    assert abs(wrap_degrees(np.array(place.belief.turn_deg[0] - turn))) < 5.0
 
 
 @given(st.floats(0.01, 60), st.floats(0.2, 60), st.floats(0.5, 60))
@@ -180,7 +184,7 @@ def test_time_loses_a_share_and_drops_what_became_vague() -> None:
 
 @given(st.floats(-1e4, 1e4))
 def test_wrapped_angles_are_the_same_within_half_a_turn(angle_deg: float) -> None:
-    within = float(wrapped(np.array(angle_deg)))
+    within = float(wrap_degrees(np.array(angle_deg)))
     assert -180.0 <= within < 180.0
     assert np.cos(np.radians(within - angle_deg)) == pytest.approx(1.0)
 

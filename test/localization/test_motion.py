@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lkpan_ros.localization.bayes_filter import BayesFilter
-from lkpan_ros.localization.belief import wrapped
 from lkpan_ros.localization.camera import Attitude
 from lkpan_ros.localization.config import LocalizerConfig
+from lkpan_ros.localization.geodesy import wrap_degrees
 from lkpan_ros.localization.motion import Motion
 from lkpan_ros.localization.types import Frame, Odometry
 from test.localization.beliefs import believed
@@ -114,7 +114,7 @@ def check_unknown_heading(
     )
     found = advanced(place, before, after)
     assert np.allclose(found, [[10.0 + step[0], 20.0 + step[1]]], atol=tolerance[0])
-    assert abs(wrapped(np.array(place.belief.turn_deg[0] - azimuths[1]))) < tolerance[1]
+    assert abs(wrap_degrees(np.array(place.belief.turn_deg[0] - azimuths[1]))) < tolerance[1]
 
 
 @settings(max_examples=40)
