@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Pair = tuple[Tensor, Tensor]
     Neighbours = Sequence[NDArray[np.int64]]
 
+_CPU = torch.device("cpu")
 BLOCK = 16  # pairs that are augmented together, whichever process needs them
 
 
@@ -46,15 +47,20 @@ class Batches:
         size: Side of the encoder's input, pixels.
         rank: This process, of `world` that share each batch: it gets its part of the rows.
         world: Number of processes.
+        device: Where the `simulated` augmentation runs. Each device draws its own random numbers: the batches of a seed are the
+            same again on the same kind of device only.
 
     Raises:
         ConfigError: A source has fewer places than its share of a batch.
     """
 
     def __init__(
-        self, sources: Sequence[Source], config: TrainConfig, size: int, rank: int = 0, world: int = 1
-    ) -> None:
+        self, sources: Sequence[Source], config: TrainConfig, size: int, rank: int = 0, world: int = 1,
+        device: torch.device = _CPU,
+    ) -> None:  # fmt: skip
         self._sources, self._config, self._size = sources, config, size
+        # The paper's recipe is torchvision's and OpenCV's, image by image.
+        self._device = device if config.augmentation == "simulated" else _CPU
         self._rows = range(config.batch_size)[rank * config.batch_size // world :][
             : config.batch_size // world
         ]
@@ -106,8 +112,11 @@ class Batches:
 
     def _prepare(self, block: _Block) -> Pair:
         rng = np.random.default_rng(block.seed)
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        drone, satellite = self._augment(*block.source.draw(block.places, rng), block.source, generator)
+        seed = int(rng.integers(2**62))
+        views = [view.to(self._device) for view in block.source.draw(block.places, rng)]
+        with self._device:
+            generator = torch.Generator(self._device).manual_seed(seed)
+            drone, satellite = self._augment(views[0], views[1], block.source, generator)
         return drone[block.kept], satellite[block.kept]
 
     def _augment(self, drone: Tensor, satellite: Tensor, source: Source, generator: torch.Generator) -> Pair:

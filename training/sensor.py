@@ -89,9 +89,7 @@ def compress(images: Tensor, chosen: Tensor, random: Randomness) -> Tensor:
     quality = random.uniform(35, 95).long()
     output = images.clone()
     for index in chosen.nonzero()[:, 0].tolist():
-        pixels = (
-            images[index].permute(1, 2, 0).round().to(torch.uint8).numpy()[:, :, ::-1]
-        )  # OpenCV takes BGR
+        pixels = images[index].permute(1, 2, 0).round().to(torch.uint8).cpu().numpy()[:, :, ::-1]  # BGR
         encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, int(quality[index])])[1]
         decoded = cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)  # type: ignore[arg-type]
         output[index] = torch.from_numpy(decoded).permute(2, 0, 1)

@@ -73,7 +73,7 @@ def train(config: TrainConfig, root: Path, *, resume: bool = False) -> Path:
         torch.backends.cudnn.deterministic = True
         size = network_config(config).image_size
         sources, held_out = load_sources(config, root, size)
-        batches = Batches(sources, config, size, distributed.rank(), distributed.size())
+        batches = Batches(sources, config, size, distributed.rank(), distributed.size(), device)
         run = start(config, precision)
         if resume:
             run.load(folder / "checkpoint.pt", config)
