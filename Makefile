@@ -11,7 +11,7 @@ unexport PYTHONPATH PYTHONHOME LD_LIBRARY_PATH AMENT_PREFIX_PATH CMAKE_PREFIX_PA
 unexport ROS_DISTRO ROS_VERSION ROS_PYTHON_VERSION RMW_IMPLEMENTATION
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick lint format clean
+.PHONY: help setup demo test test-quick bench lint format clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## */\t/' | expand -t 14
@@ -35,6 +35,9 @@ test: lint  ## checks, quick tests, then slow ones and those on a real ROS graph
 
 test-quick: $(STAMP)  ## the quick tests alone
 	$(PY) -m pytest -m "not slow and not ros"
+
+bench: $(STAMP)  ## how fast it is, beside peers in the same run; BENCH="encoder node" for some alone
+	@$(PY) -m benchmarks $(BENCH)
 
 lint: $(STAMP)  ## ruff and mypy
 	$(PY) -m ruff check .

@@ -5,39 +5,35 @@ Both decode each 512 px JPEG, cut the 40 windows and write them as JPEG of quali
 its processes, replaces each file atomically, hashes it and keeps the manifest; all of that is inside its time. The two
 take turns; the files of both must decode to the same pixels.
 
-    python benchmarks/offset1652.py [--images 300] [--repeats 5] [--workers 2] [--folder /tmp] [--source DIR]
+    python -m benchmarks.offset1652 [--images 300] [--repeats 5] [--workers 2] [--folder /tmp] [--source DIR]
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import shutil
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.measuring import Row, in_turns, publish, ratios
 from training.offset1652 import write
 from training.offset_crops import Job, list_images
 from training.offset_manifest import Settings
 from training.offsets import VARIANTS, crop_box
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
 QUALITY = 95
-RESULT = Path(__file__).parent / "results" / "offset1652.json"
 
 
 def make_image(rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -75,15 +71,6 @@ def plain_loop(source: Path, out: Path, images: Sequence[str]) -> None:
             cv2.imwrite(f"{out}/{variant.name}/{name}", window, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
 
 
-def timed(task: Callable[[Path], object], out: Path) -> float:
-    """Seconds that a task takes to fill a new folder, on a disk that has nothing left to write."""
-    shutil.rmtree(out, ignore_errors=True)
-    os.sync()
-    began = time.perf_counter()
-    task(out)
-    return time.perf_counter() - began
-
-
 def same_pixels(first: Path, second: Path, images: Sequence[str]) -> bool:
     """Whether both wrote the same pictures for the first and the last image."""
     names = [f"{variant.name}/{name}" for variant in VARIANTS for name in (images[0], images[-1])]
@@ -97,56 +84,62 @@ def kilobytes(folder: Path, images: Sequence[str]) -> float:
     return round(statistics.mean(sizes) / 1e3, 2)
 
 
-def measure(source: Path, work: Path, repeats: int, workers: int) -> dict[str, object]:
-    """Both in turns, `repeats` times."""
+def measure(source: Path, work: Path, repeats: int, workers: int) -> tuple[list[Row], dict[str, object]]:
+    """Both in turns, each into a new folder, on a disk that has nothing left to write."""
     images = list_images(source).images
-    crops = len(images) * len(VARIANTS)
     settings = Settings(VARIANTS, None, "keep", QUALITY)
-    seconds: dict[str, list[float]] = {"plain": [], "writer": []}
-    for _ in range(repeats):
-        seconds["plain"].append(timed(lambda out: plain_loop(source, out, images), work / "plain"))
-        seconds["writer"].append(
-            timed(lambda out: write(Job(source, out, settings), workers=workers), work / "writer")
-        )
-    ratios = [plain / writer for plain, writer in zip(seconds["plain"], seconds["writer"], strict=True)]
-    return {
-        "crops": crops,
-        "crop_kilobytes": {name: kilobytes(work / name, images) for name in seconds},
-        "crops_per_s": {
-            name: round(crops / statistics.median(values), 1) for name, values in seconds.items()
-        },
-        "ratio_median": round(statistics.median(ratios), 3),
-        "ratio_range": [round(min(ratios), 3), round(max(ratios), 3)],
-        "same_pixels": same_pixels(work / "plain", work / "writer", images),
+    folders = (work / "plain", work / "writer")
+    tasks = {
+        "plain": lambda: plain_loop(source, folders[0], images),
+        "writer": lambda: write(Job(source, folders[1], settings), workers=workers),
     }
+    same: list[bool] = []
+
+    def empty() -> None:
+        if all(folder.exists() for folder in folders):
+            same.append(same_pixels(*folders, images))
+            for folder in folders:
+                shutil.rmtree(folder)
+        os.sync()
+
+    seconds = in_turns(tasks, repeats, prepare=empty)
+    same.append(same_pixels(*folders, images))
+    crops = len(images) * len(VARIANTS)
+    rates = {name: [crops / value for value in values] for name, values in seconds.items()}
+    rows = [
+        Row("40 windows an image", "one process, OpenCV alone", rates["plain"], "crops/s"),
+        Row(
+            "40 windows an image",
+            f"writer, {workers} workers",
+            rates["writer"],
+            "crops/s",
+            ratios(seconds["plain"], seconds["writer"]),
+        ),
+    ]
+    sizes = {folder.name: kilobytes(folder, images) for folder in folders}
+    return rows, {"crops": crops, "crop_kilobytes": sizes, "same_pixels": all(same)}
 
 
-def main() -> None:
-    """Command line; prints the result and writes it to benchmarks/results/."""
+def main() -> int:
+    """Command line; exit status as `publish` says."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--images", type=int, default=300, help="source images (40 crops each)")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="where to write (default: the system's temporary folder)")
     parser.add_argument("--source", type=Path, help="real 512 px images instead of made ones")
-    namespace = parser.parse_args()
+    options = parser.parse_args()
     cv2.setNumThreads(1)
-    with tempfile.TemporaryDirectory(dir=namespace.folder) as folder:
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         work = Path(folder)
-        if namespace.source is None:
-            make_source(work / "source", namespace.images)
-        source = namespace.source or work / "source"
-        result = measure(source, work, namespace.repeats, namespace.workers)
-    machine = {
-        "cores": len(os.sched_getaffinity(0)),
-        "python": platform.python_version(),
-        "opencv": cv2.__version__,
-    }
-    result |= {"workers": namespace.workers, "repeats": namespace.repeats, **machine}
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(result, indent=1))
+        if options.source is None:
+            make_source(work / "source", options.images)
+        rows, details = measure(options.source or work / "source", work, options.repeats, options.workers)
+    if not details["same_pixels"]:
+        raise SystemExit("the two wrote different pictures")
+    settings = {name: value for name, value in vars(options).items() if name not in {"folder", "source"}}
+    return publish("offset1652", rows, settings, details)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -8,43 +8,32 @@ float32 scores:
   the average precision and the recall curve).
 - counting: `training.metrics.rank_scores`, from the scores to the rank and average precision of each query.
 
-The index of the gallery's places, which counting makes once for all queries, is timed on its own. The three take turns; ratios are formed within a turn. The metrics of baseline and counting are compared in the same
-run. The matrix product that makes the scores is timed on its own: the baseline multiplies one query at a time, ours a
+The index of the gallery's places, which counting makes once for all queries, is timed on its own. The metrics of
+baseline and counting are compared in the same run. The matrix product that makes the scores is timed on its own: the baseline multiplies one query at a time, ours a
 chunk of them, so that figures with the product included can be given too.
 
 Cases: 54 true matches a query (a place has 54 drone images) with descriptors as of a trained encoder; the same with
 descriptors that know nothing, where true matches lie all over the gallery; and one true match.
 
-    python benchmarks/ranking.py [--queries 701] [--repeats 5] [--gallery 51355] [--dim 8192]
+    python -m benchmarks.ranking [--queries 701] [--repeats 5] [--gallery 51355] [--dim 8192]
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import statistics
 import sys
 import time
 from dataclasses import astuple, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"  # before NumPy loads its BLAS
+import numpy as np
 
-import numpy as np  # noqa: E402
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from training.metrics import GalleryIndex, RetrievalMetrics, rank_scores, similarity  # noqa: E402
+from benchmarks.measuring import Row, in_turns, publish, ratios
+from training.metrics import GalleryIndex, RetrievalMetrics, rank_scores, similarity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
-RESULT = Path(__file__).parent / "results" / "ranking.json"
 BAR = 10.0
 IMAGES_PER_PLACE = 54
 PRODUCT_QUERIES = 16  # the product takes far longer than the ranking, so fewer queries tell
@@ -128,13 +117,6 @@ def counting(case: Case) -> RetrievalMetrics:
     return rank_scores(case.scores, case.query_places.tolist(), case.index).metrics()
 
 
-def microseconds(task: Callable[[Case], object], case: Case) -> float:
-    """Time per query."""
-    began = time.thread_time()
-    task(case)
-    return (time.thread_time() - began) / len(case.scores) * 1e6
-
-
 def product_times(case: Case, gallery: NDArray[np.float32]) -> dict[str, float]:
     """Microseconds per query of making the scores: one query at a time, and a chunk at once."""
     queries = case.descriptors[:PRODUCT_QUERIES]
@@ -150,61 +132,44 @@ def product_times(case: Case, gallery: NDArray[np.float32]) -> dict[str, float]:
     }
 
 
-def measure(case: Case, gallery: NDArray[np.float32], repeats: int) -> dict[str, Any]:
-    """Times, ratios and metrics of a case."""
-    found, expected = counting(case), baseline(case)  # also the warm-up
+def measure(case: Case, gallery: NDArray[np.float32], repeats: int) -> tuple[list[Row], dict[str, Any]]:
+    """Times of a case, and what they belong to."""
+    found, expected = counting(case), baseline(case)
     difference = float(np.abs(np.subtract(astuple(found), astuple(expected))).max())
     if difference > 1e-6:  # the baseline orders equal scores by chance; ours puts the wrong one first
         raise SystemExit(f"{case.name}: the metrics differ: {found} and {expected}")
-    tasks = {"argsort": argsort_alone, "baseline": baseline, "counting": counting}
-    turns = [{name: microseconds(task, case) for name, task in tasks.items()} for _ in range(repeats)]
+    tasks = {
+        "argsort": lambda: argsort_alone(case),
+        "baseline": lambda: baseline(case),
+        "counting": lambda: counting(case),
+        "index": lambda: GalleryIndex(case.gallery_places.tolist()),
+    }
+    seconds = in_turns(tasks, repeats, time.thread_time)
+    times = {name: [value / len(case.scores) * 1e6 for value in values] for name, values in seconds.items()}
+    unit = "us a query"
+    rows = [
+        Row(case.name, "argsort alone", times["argsort"], unit),
+        Row(case.name, "counting", times["counting"], unit, ratios(times["argsort"], times["counting"]), BAR),
+        Row(case.name, "baseline", times["baseline"], unit),
+        Row(case.name, "counting", times["counting"], unit, ratios(times["baseline"], times["counting"])),
+    ]
     product = product_times(case, gallery)
-    began = time.thread_time()
-    GalleryIndex(case.gallery_places.tolist())
-    index_ms = (time.thread_time() - began) * 1e3
-    times = {name: [turn[name] for turn in turns] for name in tasks}
-    ratios = {name: [turn[name] / turn["counting"] for turn in turns] for name in ("argsort", "baseline")}
-    median = {name: statistics.median(values) for name, values in times.items()}
+    median = {name: float(np.median(values)) for name, values in times.items()}
     with_product = (median["baseline"] + product["one_at_a_time_us"]) / (
         median["counting"] + product["chunk_us"]
     )
-    return {
+    return rows, {
         "case": case.name,
         "metrics": found.to_dict(),
         "largest_difference": difference,
-        "per_query_us": {name: spread(values) for name, values in times.items()},
-        "index_once_ms": index_ms,
+        "index_once_ms": float(np.median(seconds["index"])) * 1e3,
         "product": product,
-        "ratio_argsort_to_counting": spread(ratios["argsort"]),
-        "ratio_baseline_to_counting": spread(ratios["baseline"]),
         "ratio_with_product": with_product,
     }
 
 
-def spread(values: list[float]) -> dict[str, float]:
-    """Median and extremes."""
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
-
-
-def report(result: dict[str, Any]) -> None:
-    """A case on the screen."""
-    times, product, metrics = result["per_query_us"], result["product"], result["metrics"]
-    print(f"\n{result['case']}: R@1 {metrics['r1']:.1%}, AP {metrics['ap']:.1%}", end="")
-    print(f", the same both ways (largest difference {result['largest_difference']:.1e})")
-    for name, values in times.items():
-        print(f"  {name:<10}{values['median']:9.0f} us a query ({values['min']:.0f} to {values['max']:.0f})")
-    for name in ("argsort", "baseline"):
-        ratio = result[f"ratio_{name}_to_counting"]
-        print(f"  {name} / counting {ratio['median']:6.1f} ({ratio['min']:.1f} to {ratio['max']:.1f})")
-    print(f"  index of the gallery, once for all queries: {result['index_once_ms']:.0f} ms")
-    print(
-        f"  with the product ({product['one_at_a_time_us']:.0f} us one query at a time, {product['chunk_us']:.0f} us in "
-        f"chunks): baseline / counting {result['ratio_with_product']:.1f}"
-    )
-
-
 def main() -> int:
-    """Command line; exit status 1 where the bar is missed."""
+    """Command line; exit status as `publish` says."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -219,20 +184,8 @@ def main() -> int:
     gallery = make_gallery(rng, places, options.gallery)
     cases = make_cases(rng, gallery, places, options.queries)
     results = [measure(case, gallery, options.repeats) for case in cases]
-    for result in results:
-        report(result)
-    slowest = min(result["ratio_argsort_to_counting"]["median"] for result in results)
-    print(
-        f"\nleast argsort / counting: {slowest:.1f} (bar {BAR:.0f}): {'passed' if slowest >= BAR else 'MISSED'}"
-    )
-    settings = {
-        **vars(options),
-        "numpy": np.__version__,
-        "machine": platform.processor() or platform.machine(),
-    }
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps({"settings": settings, "bar": BAR, "cases": results}, indent=1) + "\n")
-    return 0 if slowest >= BAR else 1
+    rows = [row for found, _ in results for row in found]
+    return publish("ranking", rows, vars(options), {"cases": [details for _, details in results]})
 
 
 if __name__ == "__main__":
