@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
+# A process a core. The tests of a file that starts processes of its own stay together: they share them.
+PYTEST := $(PY) -m pytest -n auto --maxprocesses 8
 REQUIREMENTS := $(sort $(wildcard requirements/*.txt))
 STAMP := $(VENV)/.requirements-$(shell cat $(REQUIREMENTS) | sha256sum | cut -c1-16)
 
@@ -29,12 +31,11 @@ $(STAMP): $(REQUIREMENTS)
 demo: $(STAMP)  ## fly over the built-in world: camera and localizer as two processes, picture in demo_output/
 	@$(PY) -m lkpan_ros.tools.demo
 
-test: lint  ## checks, quick tests, then slow ones and those on a real ROS graph
-	$(PY) -m pytest -m "not slow and not ros"
-	$(PY) -m pytest -m "slow or ros"
+test: lint test-quick  ## checks, quick tests, then slow ones and those on a real ROS graph
+	$(PYTEST) -m "slow or ros" --dist loadfile
 
 test-quick: $(STAMP)  ## the quick tests alone
-	$(PY) -m pytest -m "not slow and not ros"
+	$(PYTEST) -m "not slow and not ros" --dist worksteal
 
 bench: $(STAMP)  ## how fast it is, beside peers in the same run; BENCH="encoder node" for some alone
 	@$(PY) -m benchmarks $(BENCH)

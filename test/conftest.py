@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+# Tests run in as many processes as there are cores, and start more: libraries that share their work among threads would
+# wait for one another. Read at the import of torch, NumPy, FAISS and OpenCV; the processes that tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
 
 import pytest
 from hypothesis import settings

@@ -20,13 +20,16 @@ from lkpan_ros.node.flight_sources import FlightFolder, SimulatedFlight, play
 from lkpan_ros.node.parameters import declare, warn_of_unknown
 from lkpan_ros.node.process import run
 from lkpan_ros.simulation.flight import FlightSettings
+from lkpan_ros.simulation.scenario import Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lkpan_ros.node.flight_sources import ShotSource
 
-_SETTLE_S = 0.5  # between the discovery of the pictures' subscriber and that of its other subscriptions
+# Discovery keeps the order in which a process subscribes. The localizer subscribes to the pictures last; this is for
+# those who do not.
+_SETTLE_S = 0.5
 
 
 class CameraNode(Node):
@@ -69,7 +72,7 @@ class CameraNode(Node):
         s = self._config.simulator
         self.get_logger().info(f"making the world of seed {s.seed}")
         settings = FlightSettings(s.seconds, s.rate_hz, s.speed_mps, s.height_m, s.tilt_deg, s.wind)
-        return SimulatedFlight(s.seed, settings, odometry=s.odometry)
+        return SimulatedFlight(Scenario(s.seed, s.size_m, settings=settings), odometry=s.odometry)
 
     def _run(self) -> None:
         """In the camera's thread."""

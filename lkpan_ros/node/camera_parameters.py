@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from lkpan_ros.localization.settings import setting
 from lkpan_ros.simulation.flight import FlightSettings
-from lkpan_ros.simulation.scenario import WORLD_SEED
+from lkpan_ros.simulation.scenario import WORLD_SEED, Scenario
 
 _FLIGHT = FlightSettings()
 
@@ -68,6 +68,9 @@ class SimulatorSettings:
     """The simulated flight over the built-in world."""
 
     seed: int = setting(WORLD_SEED, "of the world and of the flight", low=0, high=2**31 - 1)
+    size_m: float = setting(
+        Scenario.size_m, "side of the world, metres; a small one is made sooner", low=300.0, high=3600.0
+    )
     seconds: float = setting(_FLIGHT.seconds, "duration of the flight", low=0.1, high=86_400.0)
     rate_hz: float = setting(_FLIGHT.rate_hz, "pictures a second", low=0.01, high=100.0)
     speed_mps: float = setting(_FLIGHT.speed_mps, "over ground, metres a second", low=0.0, high=100.0)

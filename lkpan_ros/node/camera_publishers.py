@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from nav_msgs.msg import Odometry
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from lkpan_ros.node.camera_parameters import OutputSettings
     from lkpan_ros.node.flight_sources import Shot
 
-_ALL_ACKNOWLEDGED = Duration(seconds=5)
+_FLUSH_S = 5.0
 _IMAGE = "camera/image_raw"
 
 
@@ -39,6 +40,7 @@ class CameraPublishers:
     def __init__(self, node: Node, settings: OutputSettings, recorded_image_type: str = "") -> None:
         self._node = node
         self._settings = settings
+        self._created: list[Any] = []
         sensor = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
         # Truth waits for those who come late; the count tells them what to expect.
         truth = QoSProfile(
@@ -54,9 +56,11 @@ class CameraPublishers:
         self._frame_count = self._create(UInt32, "truth/frame_count", truth)
 
     def _create(self, kind: type, topic: str, qos: QoSProfile) -> Any:
-        return self._node.create_publisher(
+        publisher: Any = self._node.create_publisher(
             kind, topic, qos, qos_overriding_options=QoSOverridingOptions.with_default_policies()
         )
+        self._created.append(publisher)
+        return publisher
 
     def _image_publishers(self, recorded: str) -> dict[str, Any]:
         settings = self._settings
@@ -113,6 +117,7 @@ class CameraPublishers:
         publishers[message.kind].publish(message.cdr)
 
     def flush(self) -> None:
-        """Wait until reliable subscribers have everything, 5 s at most."""
-        for publisher in (*self._images.values(), self._truth, self._truth_view):
-            publisher.wait_for_all_acked(_ALL_ACKNOWLEDGED)
+        """Wait until reliable subscribers have everything, 5 s at most: a publisher takes what it holds with it."""
+        end_s = time.monotonic() + _FLUSH_S
+        for publisher in self._created:
+            publisher.wait_for_all_acked(Duration(seconds=max(0.0, end_s - time.monotonic())))

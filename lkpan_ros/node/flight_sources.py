@@ -9,7 +9,6 @@ from lkpan_ros.localization.camera import Attitude, Intrinsics
 from lkpan_ros.localization.flight_log import read_flight
 from lkpan_ros.localization.image_file import read_image
 from lkpan_ros.simulation.odometry import DriftingOdometry
-from lkpan_ros.simulation.scenario import Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from lkpan_ros.localization.flight_log import FlightRecord
     from lkpan_ros.localization.geodesy import LatLon
     from lkpan_ros.localization.types import Odometry
-    from lkpan_ros.simulation.flight import FlightSettings
+    from lkpan_ros.simulation.scenario import Scenario
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,13 +116,12 @@ class SimulatedFlight:
     """A flight over the built-in world, which is made first and takes some seconds.
 
     Args:
-        seed: Of the world and of the flight.
-        settings: How it is flown.
+        scenario: World and flight.
         odometry: Whether the vehicle has one.
     """
 
-    def __init__(self, seed: int, settings: FlightSettings, *, odometry: bool = False) -> None:
-        self._flight = Scenario(seed=seed, settings=settings).flight
+    def __init__(self, scenario: Scenario, *, odometry: bool = False) -> None:
+        self._flight = scenario.flight
         self._odometry = DriftingOdometry(self._flight) if odometry else None
         self.times_s = self._flight.times_s
 

@@ -125,8 +125,10 @@ class LocalizerNode(LifecycleNode):
         self._statistics.restart()
         self._loaded.publishers.outline(self._loaded.localizer.gallery, self._settings.node.fix)
         worker: NewestWorker[Arrival] = NewestWorker(self._work, "localizer")
+        sensors = Sensors(self, self._settings.node)
+        # Last: a camera that has discovered this subscription has discovered those to its sensors too.
         images = subscribe(self, self._settings.node.image, self._on_image)
-        self._running = Running(Sensors(self, self._settings.node), worker, images)
+        self._running = Running(sensors, worker, images)
         return done
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -269,7 +271,7 @@ class LocalizerNode(LifecycleNode):
             level = DiagnosticStatus.ERROR if self._failure else DiagnosticStatus.OK
             message = f"cannot be configured: {self._failure}" if self._failure else "unconfigured"
         if self._loaded is not None:
-            values |= self._loaded.localizer.facts()
+            values |= self._loaded.localizer.facts() | {"listeners": self._loaded.publishers.listeners()}
         array = DiagnosticArray(
             status=[status(f"{self.get_fully_qualified_name()}: geo_fix", level, message, values)]
         )

@@ -31,6 +31,7 @@ class Publishers:
 
     def __init__(self, node: LifecycleNode) -> None:
         self._node = node
+        self._created: dict[str, LifecyclePublisher[Any]] = {}
         reliable = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
         latched = QoSProfile(
             depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
@@ -43,16 +44,21 @@ class Publishers:
         self._outline = self._create(PolygonStamped, "gallery/outline", latched)
 
     def _create(self, kind: type, topic: str, qos: QoSProfile) -> LifecyclePublisher[Any]:
-        return self._node.create_lifecycle_publisher(
+        publisher: LifecyclePublisher[Any] = self._node.create_lifecycle_publisher(
             kind, topic, qos, qos_overriding_options=QoSOverridingOptions.with_default_policies()
         )
+        self._created[topic] = publisher
+        return publisher
 
     def close(self) -> None:
         """Take the publishers back."""
-        for publisher in (
-            self._fix, self._view, self._pose, self._report, self._debug_image, self._outline,
-        ):  # fmt: skip
+        for publisher in self._created.values():
             self._node.destroy_lifecycle_publisher(publisher)
+
+    def listeners(self) -> str:
+        """How many subscriptions each topic has found, for people: "geo_fix 1, geo_fix/view 0, …"."""
+        counts = ((topic, publisher.get_subscription_count()) for topic, publisher in self._created.items())
+        return ", ".join(f"{topic} {count}" for topic, count in counts)
 
     def outcome(
         self,

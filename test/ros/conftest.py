@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +23,24 @@ collect_ignore_glob = [] if find_spec("rclpy") else ["test_*.py"]
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
+def own_domain() -> tuple[int, int]:
+    """A domain that no other test run on this machine has, and the locked file (its descriptor) that says so."""
+    for domain_id in range(1, 102):
+        try:
+            lock = os.open(
+                f"{tempfile.gettempdir()}/lkpan_ros_test_domain_{domain_id}", os.O_CREAT | os.O_RDWR
+            )
+        except PermissionError:  # another user's
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+        else:
+            return domain_id, lock
+    pytest.fail("every ROS domain of this machine is taken by another test run")
+
+
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> SmallWorld:
     from test.ros.world import make_world
@@ -29,12 +49,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> SmallWorld:
 
 
 @pytest.fixture(scope="session")
-def _environment() -> None:
+def _environment() -> Iterator[None]:
     """A graph that no other test run, and no drone, can hear; processes inherit it."""
-    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+    domain_id, lock = own_domain()
+    os.environ["ROS_DOMAIN_ID"] = str(domain_id)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
     os.environ["FASTDDS_DEFAULT_PROFILES_FILE"] = str(REPOSITORY / "config" / "fastdds.xml")
+    yield
+    os.close(lock)
 
 
 @pytest.fixture(scope="module")

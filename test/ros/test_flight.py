@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Odometry
 from PIL import Image as Picture
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -24,7 +25,7 @@ from lkpan_ros.node.image_messages import to_image_message, to_rgb
 from lkpan_ros.node.messages import to_seconds
 from lkpan_ros.node.odometry import to_odometry
 from test.ros.camera import INTRINSICS, NORTH_UP
-from test.ros.graph import LocalizerProcess
+from test.ros.graph import PATIENCE_S, LocalizerProcess
 from test.ros.world import FOCAL_PX, HEIGHT_M
 
 if TYPE_CHECKING:
@@ -123,13 +124,35 @@ def fly(
 ) -> tuple[Process, Process]:
     """Play a flight to its end. Returns the camera's and the monitor's processes."""
     localizer.reset()
-    monitor = graph.start("flight_monitor", {"monitor.output": table, "monitor.idle_s": 20.0})
-    topic = f"{graph.namespace}/geo_fix/report"
-    graph.await_(lambda: graph.node.count_subscribers(topic), "the monitor", monitor)
+    await_listeners(graph, localizer, 0)
+    monitor = graph.start("flight_monitor", {"monitor.output": table, "monitor.idle_s": PATIENCE_S})
+    await_listeners(graph, localizer, 1)
     camera = graph.start("camera_node", {"source.wait_for_subscriber": True, "source.rate": 2.0} | source)
     for process in (camera, monitor):
         assert process.wait() == 0, process.output + localizer.process.output
     return camera, monitor
+
+
+def await_listeners(graph: Graph, localizer: LocalizerProcess, count: int) -> None:
+    """Until the localizer has discovered so many subscriptions to its reports: what it says before is lost."""
+    diagnostics = graph.collect(DiagnosticArray, "/diagnostics")
+
+    def discovered() -> bool:
+        values = {entry.key: entry.value for m in diagnostics for s in m.status for entry in s.values}
+        return f"geo_fix/report {count}" in values.get("listeners", "")
+
+    graph.await_(discovered, f"the localizer to have {count} listeners", localizer.process)
+
+
+def start_watched(graph: Graph, parameters: dict[str, Any], watched: dict[str, type]) -> tuple[Process, Any]:
+    """Start a camera that nobody else listens to, and collect what it says from its first word on, by topic.
+
+    It waits for a subscriber to its pictures; discovery keeps the order in which a node subscribes.
+    """
+    heard = {topic: graph.collect(kind, topic) for topic, kind in watched.items()}
+    heard["pictures"] = graph.collect(Image, "watched/image_raw")
+    remapped = ("-r", "camera/image_raw:=watched/image_raw")
+    return graph.start("camera_node", parameters | {"source.wait_for_subscriber": True}, *remapped), heard
 
 
 def assert_found_everywhere(table: Path, world: SmallWorld, monitor: Process) -> None:
@@ -165,42 +188,44 @@ def test_a_bag_is_localized_frame_by_frame(
     graph: Graph, localizer: LocalizerProcess, world: SmallWorld, tmp_path: Path, storage: StoragePlugin
 ) -> None:
     bag, table = write_bag(tmp_path / "bag", world, storage), tmp_path / "frames.csv"
-    odometry = graph.collect(Odometry, "odom")
     source = {"source.type": "bag", "source.path": bag, "bag.odometry_topic": "/vio"}
     _, monitor = fly(graph, localizer, table, source)
     assert_found_everywhere(table, world, monitor)
-    graph.await_(lambda: len(odometry) >= len(TILES), "its odometry")
-    heard = [[m.pose.pose.position.x, m.pose.pose.position.y] for m in odometry]
-    np.testing.assert_allclose(heard, world.gallery.positions_m[list(TILES)])
+
+
+def test_the_odometry_of_a_bag_is_published_to_the_last(
+    graph: Graph, world: SmallWorld, tmp_path: Path
+) -> None:
+    bag = write_bag(tmp_path / "bag", world, StoragePlugin.MCAP)
+    source = {"source.type": "bag", "source.path": bag, "source.rate": 100.0, "bag.odometry_topic": "/vio"}
+    camera, heard = start_watched(graph, source, {"odom": Odometry})
+    graph.await_(lambda: len(heard["odom"]) == len(TILES), "its odometry")
+    assert camera.wait() == 0, camera.output
+    positions = [[m.pose.pose.position.x, m.pose.pose.position.y] for m in heard["odom"]]
+    np.testing.assert_allclose(positions, world.gallery.positions_m[list(TILES)])
 
 
 def test_the_simulator_publishes_pictures_sensors_and_truth(graph: Graph) -> None:
-    topics = {
-        "images": (Image, "camera/image_raw"),
-        "infos": (CameraInfo, "camera/camera_info"),
-        "imus": (Imu, "imu"),
-        "odometry": (Odometry, "odom"),
-    }
-    heard = {name: graph.collect(kind, topic) for name, (kind, topic) in topics.items()}
     truth = graph.collect(NavSatFix, "truth/fix", LATCHED)
     view = graph.collect(NavSatFix, "truth/view", LATCHED)
-    # Slower than it renders, so that none is lost.
     parameters = {
+        "simulator.size_m": 460.0,
         "simulator.seconds": 2.5,
         "simulator.rate_hz": 0.8,
         "simulator.tilt_deg": 0.0,
         "simulator.odometry": True,
     }
-    camera = graph.start("camera_node", parameters | {"source.wait_for_subscriber": True})
-    graph.await_(lambda: len(heard["images"]) >= 2 and len(view) >= 2, "two simulated pictures", camera)
+    topics = {"camera/camera_info": CameraInfo, "imu": Imu, "odom": Odometry}
+    camera, heard = start_watched(graph, parameters, topics)
+    graph.await_(lambda: len(heard["pictures"]) >= 2 and len(view) >= 2, "two simulated pictures", camera)
     assert camera.wait() == 0, camera.output
-    first, second = heard["images"][:2]
+    first, second = heard["pictures"][:2]
     assert to_rgb(first).std() > 10.0
     assert to_seconds(second.header.stamp) - to_seconds(first.header.stamp) == pytest.approx(1.25, abs=1e-3)
-    assert heard["infos"][0].width == first.width
-    assert heard["imus"][0].header.stamp == first.header.stamp
-    start, then = (to_odometry(message) for message in heard["odometry"][:2])
-    assert [m.header.stamp for m in heard["odometry"][:2]] == [first.header.stamp, second.header.stamp]
+    assert heard["camera/camera_info"][0].width == first.width
+    assert heard["imu"][0].header.stamp == first.header.stamp
+    start, then = (to_odometry(message) for message in heard["odom"][:2])
+    assert [m.header.stamp for m in heard["odom"][:2]] == [first.header.stamp, second.header.stamp]
     assert np.linalg.norm(then.position_m - start.position_m) == pytest.approx(1.25 * 12.0, rel=0.15)
     by_stamp = {to_seconds(message.header.stamp): message for message in view}
     true_fix = next(m for m in truth if m.header.stamp == first.header.stamp)

@@ -177,7 +177,7 @@ def test_oblique_frames_of_a_real_flight_find_their_tiles(
         writer = csv.DictWriter(stream, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    options = ["--tile-size-m", 140, "--stride-m", 35, "--output", tmp_path / "map.gallery"]
+    options = ["--tile-size-m", 140, "--stride-m", 70, "--output", tmp_path / "map.gallery"]
     words = ["--map", shared_data / "ariel" / "tiles", *options]
     assert build_gallery.main([str(word) for word in words]) == 0
     assert evaluate(tmp_path, "--focal-px", 638, "--tilt-deg", 45, flight=tmp_path / "flight.csv") == 0
