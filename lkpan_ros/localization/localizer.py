@@ -11,8 +11,10 @@ import numpy as np
 
 from lkpan_ros.localization.bayes_filter import BayesFilter
 from lkpan_ros.localization.decision import Decision
+from lkpan_ros.localization.frozen_picture import FrozenPicture
 from lkpan_ros.localization.measurement import measure
 from lkpan_ros.localization.motion import Motion
+from lkpan_ros.localization.prior_conflict import prior_conflict
 from lkpan_ros.localization.refinement import make_refiner, turns_within
 from lkpan_ros.localization.retrieval import about_hypotheses, joined
 from lkpan_ros.localization.types import Reason, Refusal, Rejection, Timings
@@ -65,6 +67,11 @@ class Localizer:
         """What the frames so far say of the place."""
         return self._filter.belief
 
+    @property
+    def prior_conflict(self) -> str:
+        """Why the prior of the last frame was not used; empty where it was, or there was none."""
+        return self._prior_conflict
+
     def configure(self, config: LocalizerConfig) -> None:
         """Use other settings from the next frame on; what is believed is kept."""
         self._config = config
@@ -81,6 +88,8 @@ class Localizer:
         self._last_stamp_s = -math.inf
         self._filter = BayesFilter(self._config.filter)
         self._motion = Motion()
+        self._frozen = FrozenPicture()
+        self._prior_conflict = ""
         self._news: _News | None = None
         self._known: tuple[bool, bool] | None = None
 
@@ -95,6 +104,7 @@ class Localizer:
     def _locate(self, frame: Frame, clock: _Clock) -> Fix | Rejection:
         gallery, config = self._gallery, self._config
         self._check_stamp(frame.stamp_s)
+        self._frozen.check(frame, self._filter.belief)
         self._motion.advance(self._filter, frame, config)
         views = self._views(frame)
         clock.lap("view_s")
@@ -185,7 +195,11 @@ class Localizer:
 
     def _search_area(self, frame: Frame, view: GroundView) -> tuple[float, float, float] | None:
         """East, north and radius in metres within which a prior puts the centre of the view."""
-        if frame.prior is None:
+        offset_sigma_m = self._config.view.unknown_offset_m if view.offset_m is None else 0.0
+        self._prior_conflict = prior_conflict(
+            frame.prior, self._filter.belief, self._gallery.frame, self._config.gate.radius_m, offset_sigma_m
+        )
+        if frame.prior is None or self._prior_conflict:
             return None
         vehicle = self._gallery.frame.to_local(frame.prior.position.lat_deg, frame.prior.position.lon_deg)
         radius_m = frame.prior.radius_m + self._config.search.prior_margin_m

@@ -44,6 +44,11 @@ class LiveLocalizer:
         """The calibration in use, for people."""
         return self._calibration.describe(self._given)
 
+    @property
+    def prior_conflict(self) -> str:
+        """As `Localizer.prior_conflict`."""
+        return self._loaded.localizer.prior_conflict
+
     def localize(self, frame: Frame) -> Fix | Rejection:
         """As `Localizer.localize`."""
         with self._lock:

@@ -265,7 +265,8 @@ class LocalizerNode(LifecycleNode):
         level, message, values = DiagnosticStatus.OK, "inactive", {}
         if self._running is not None:
             silence = describe_silence(self, self._settings.node.image)
-            level, message = self._statistics.verdict(self._settings.node.diagnostics, silence)
+            conflict = self._loaded.localizer.prior_conflict if self._loaded else ""
+            level, message = self._statistics.verdict(self._settings.node.diagnostics, silence, conflict)
             values = self._statistics.values()
         elif self._loaded is None:
             level = DiagnosticStatus.ERROR if self._failure else DiagnosticStatus.OK
