@@ -9,22 +9,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
-import os
-import signal
 import sys
-from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
 from lkpan_model.encoder import Encoder
 from lkpan_model.whole_file import write_whole
-from lkpan_ros.errors import ConfigError, FlightError
+from lkpan_ros.errors import ConfigError
 from lkpan_ros.localization.config import LocalizerConfig
 from lkpan_ros.localization.geodesy import LocalFrame
 from lkpan_ros.localization.outcomes import read_outcomes
@@ -34,22 +26,13 @@ from lkpan_ros.simulation.scenario import SENSOR_FIGURES
 from lkpan_ros.simulation.world import DATUM
 from lkpan_ros.tools.cli import run
 from lkpan_ros.tools.trial_figures import VariantFigures, judge, variant_figures
+from lkpan_ros.tools.trial_pool import fly_all
 from lkpan_ros.tools.trial_report import draw_trials, table
 from lkpan_ros.tools.trial_seed import VARIANTS, SeedTrial, Variant
 from lkpan_ros.tools.trial_site import EXCURSION, TILE_SIZE_M, TrialSettings, TrialSite
-from lkpan_ros.tools.trial_worker import fly, start
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from concurrent.futures import Future
-    from multiprocessing.sharedctypes import Synchronized
-
-_POLL_S = 0.3
-_WORKER_BYTES = 2.5e9  # a world and its making take 1.8 GB
-# Several processes with several threads each would wait for one another; waiting threads must not spin.
-_ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE",
-}  # fmt: skip
+    from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,7 +76,7 @@ def _trials(options: argparse.Namespace) -> None:
     pending = [trial if options.force else trial.missing(encoder.identity) for trial in trials]
     pending = [trial for trial in pending if trial.variants]
     if pending:
-        _fly_all(pending, options)
+        fly_all(pending, options.weights, options.workers)
 
     variants = {variant.name: _figures_of(variant, trials) for variant in trials[0].variants}
     seeds = [trial.site.seed for trial in trials]
@@ -128,72 +111,6 @@ def _planned(options: argparse.Namespace, config: LocalizerConfig) -> list[SeedT
     trials = [SeedTrial(site, variants, config, options.keep_frames) for site in sites]
     trials[0].frame_count()  # refuses settings that make no world or no flight
     return trials
-
-
-def _fly_all(trials: Sequence[SeedTrial], options: argparse.Namespace) -> None:
-    """In processes of their own, which end when this one is interrupted.
-
-    Raises:
-        FlightError: A process was killed.
-        LkpanError: What a trial raises.
-    """
-    context = multiprocessing.get_context("spawn")
-    flown, stop = context.Value("q", 0), context.Event()
-    pool = ProcessPoolExecutor(
-        min(options.workers or _default_workers(), len(trials)),
-        mp_context=context,
-        initializer=start,
-        initargs=(options.weights, trials[0].config.encoder, flown, stop),
-    )
-    try:
-        with _surroundings_of_workers():
-            futures = {pool.submit(fly, trial) for trial in trials}
-        _follow(futures, flown, trials)
-        pool.shutdown()
-    except BaseException as error:
-        stop.set()
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in multiprocessing.active_children():
-            process.terminate()
-        if isinstance(error, BrokenProcessPool):
-            raise FlightError(
-                "a process of the trials was killed, perhaps for want of memory: give fewer --workers; "
-                "the same command goes on with the seeds that are not flown yet"
-            ) from error
-        raise
-
-
-@contextmanager
-def _surroundings_of_workers() -> Iterator[None]:
-    """What the processes inherit: the environment that torch, OpenCV and FAISS read, and no ear for Ctrl-C.
-
-    Ctrl-C goes to all processes of a terminal; this one alone is to handle it.
-    """
-    before, handler = dict(os.environ), signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ.update(_ENVIRONMENT)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-        signal.signal(signal.SIGINT, handler)
-
-
-def _follow(waiting: set[Future[None]], flown: Synchronized[int], trials: Sequence[SeedTrial]) -> None:
-    """Show the progress until all are done; raise what the first one raises."""
-    frames, seeds = sum(trial.frame_count() for trial in trials), len(trials)
-    with tqdm(total=frames, unit="frame", desc="trials", mininterval=1.0, dynamic_ncols=True) as bar:
-        while waiting:
-            done, waiting = wait(waiting, _POLL_S, FIRST_EXCEPTION)
-            bar.set_postfix_str(f"{seeds - len(waiting)} of {seeds} seeds", refresh=False)
-            bar.update(flown.value - bar.n)
-            for future in done:
-                future.result()
-
-
-def _default_workers() -> int:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(1, min(len(os.sched_getaffinity(0)), int(memory / _WORKER_BYTES)))
 
 
 def _figures_of(variant: Variant, trials: Sequence[SeedTrial]) -> VariantFigures:

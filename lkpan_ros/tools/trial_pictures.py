@@ -25,11 +25,11 @@ from lkpan_ros.localization.types import Frame
 from lkpan_ros.tools.simulate_flight import COLUMNS, camera_json, flight_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from lkpan_ros.localization.camera import Intrinsics
-    from lkpan_ros.simulation.flight import Flight
+    from lkpan_ros.simulation.flight import Flight, SimulatedFrame
 
 _JPEG_QUALITY = 95
 _COLUMNS = (*COLUMNS, "camera_tilt_deg", "camera_heading_deg", "camera_roll_deg")
@@ -92,7 +92,7 @@ def trial_frame(picture: Picture, camera: Intrinsics) -> TrialFrame:
         ) from error
 
 
-def rendered(flight: Flight) -> Iterator[Picture]:
+def rendered(flight: Iterable[SimulatedFrame]) -> Iterator[Picture]:
     """The pictures of a flight, made one by one."""
     for index, frame in enumerate(flight):
         name = f"frames/{index:06d}.jpg"

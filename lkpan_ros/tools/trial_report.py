@@ -57,7 +57,7 @@ def table(variants: Mapping[str, VariantFigures]) -> str:
     for reason in sorted(reasons):
         counts = [figures.pooled.reasons.get(reason, 0) for figures in variants.values()]
         lines.append([f"refused: {reason}", *(f"{count}" for count in counts)])
-    parts = [_aligned(lines)]
+    parts = [aligned(lines)]
     parts += [_seed_table(name, figures) for name, figures in variants.items()]
     return "\n\n".join(parts)
 
@@ -69,7 +69,7 @@ def _seed_table(name: str, variant: VariantFigures) -> str:
     lines = [[name, *(label for label, _, _ in columns)]]
     for seed, figures in variant.by_seed.items():
         lines.append([f"seed {seed}", *(_cell(figures, key, form) for _, key, form in columns)])
-    return _aligned(lines)
+    return aligned(lines)
 
 
 def _with_worst(variant: VariantFigures, name: str, form: str) -> str:
@@ -88,7 +88,8 @@ def _formatted(value: float, form: str) -> str:
     return form.format(value) if math.isfinite(value) else "never"
 
 
-def _aligned(lines: Sequence[Sequence[str]]) -> str:
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Rows of as many cells each, as columns."""
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()

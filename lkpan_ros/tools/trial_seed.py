@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from lkpan_ros.localization.config import LocalizerConfig
     from lkpan_ros.localization.outcomes import FrameOutcome
     from lkpan_ros.localization.types import Frame
+    from lkpan_ros.tools.trial_pictures import TrialFrame
+
+    Teller = Callable[[TrialFrame], Frame]
 
 
 @dataclass(frozen=True)
@@ -30,26 +33,33 @@ class Variant:
     Attributes:
         name: Of its table.
         way: Which flight.
-        heading: False: its heading is kept from the localizer.
+        teller: Makes what turns each frame into what the localizer is told, for one flight. Must be picklable.
     """
 
     name: str
     way: str
-    heading: bool
+    teller: Callable[[], Teller]
 
-    def seen(self, frame: Frame) -> Frame:
-        """The frame as the localizer gets it."""
-        if self.heading or frame.attitude is None:
-            return frame
-        return replace(frame, attitude=replace(frame.attitude, heading_deg=None))
+
+def everything() -> Teller:
+    """Tells all that the sensors say."""
+    return lambda shot: shot.frame
+
+
+def _all_but_the_heading() -> Teller:
+    def tell(shot: TrialFrame) -> Frame:
+        frame = shot.frame
+        return replace(frame, attitude=replace(frame.attitude, heading_deg=None)) if frame.attitude else frame
+
+    return tell
 
 
 VARIANTS = {
     variant.name: variant
     for variant in (
-        Variant("heading", LOOP, heading=True),
-        Variant("no_heading", LOOP, heading=False),
-        Variant("excursion", EXCURSION, heading=True),
+        Variant("heading", LOOP, everything),
+        Variant("no_heading", LOOP, _all_but_the_heading),
+        Variant("excursion", EXCURSION, everything),
     )
 }
 
@@ -110,10 +120,11 @@ class SeedTrial:
         gallery = self.site.gallery(way, encoder, keep_map=self.keep_frames)
         variants = [variant for variant in self.variants if variant.way == way]
         localizers = [Localizer(gallery, encoder, self.config_of(v, encoder.identity)) for v in variants]
+        tellers = [variant.teller() for variant in variants]
         outcomes: list[list[FrameOutcome]] = [[] for _ in variants]
         for shot in self.site.frames(way, keep=self.keep_frames):
-            for variant, localizer, rows in zip(variants, localizers, outcomes, strict=True):
-                result = localizer.localize(variant.seen(shot.frame))
+            for tell, localizer, rows in zip(tellers, localizers, outcomes, strict=True):
+                result = localizer.localize(tell(shot))
                 rows.append(outcome_of(result, shot.vehicle, shot.view, gallery))
             progress()
         for variant, rows in zip(variants, outcomes, strict=True):
@@ -140,10 +151,10 @@ class SeedTrial:
         """All that the outcomes depend on, as plain JSON values."""
         facts = {
             "flight": self.site.flight_facts(variant.way),
-            "heading": variant.heading,
+            "told": variant.name,
             "config": asdict(self.config_of(variant, encoder)),
             "encoder": encoder.to_dict(),
-            "code": source_hash("lkpan_model", "lkpan_ros.localization"),
+            "code": source_hash("lkpan_model", "lkpan_ros.localization", "lkpan_ros.tools.deceptions"),
         }
         plain: dict[str, object] = json.loads(json.dumps(facts))
         return plain

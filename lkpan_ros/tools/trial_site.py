@@ -19,22 +19,29 @@ from lkpan_ros.localization.gallery import Gallery
 from lkpan_ros.localization.gallery_build import build
 from lkpan_ros.localization.raster import open_map
 from lkpan_ros.localization.tile_grid import plan
+from lkpan_ros.simulation.appearance import Season
 from lkpan_ros.simulation.flight import FlightSettings
-from lkpan_ros.simulation.scenario import Scenario
+from lkpan_ros.simulation.ground import Ground
+from lkpan_ros.simulation.scenario import FLIGHT_APPEARANCE, Scenario
 from lkpan_ros.tools.excursion import ExcursionPlan, part_of, plan_excursion
 from lkpan_ros.tools.source_hash import source_hash
 from lkpan_ros.tools.trial_pictures import keeping, kept, rendered, trial_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from lkpan_model.encoder import Encoder
-    from lkpan_ros.simulation.flight import Flight
+    from lkpan_ros.simulation.flight import Flight, SimulatedFrame
     from lkpan_ros.tools.trial_pictures import TrialFrame
 
 TILE_SIZE_M, STRIDE_M = 90.0, 30.0
-LOOP, EXCURSION = "loop", "excursion"  # the ways of a trial
+# The ways of a trial: over the map; out of it and back; over it in winter; over it, but in the middle third the pictures
+# are those of a camera that looks at the horizon, or of one over another world.
+LOOP, EXCURSION, WINTER, HORIZON, ELSEWHERE = "loop", "excursion", "winter", "horizon", "elsewhere"
+_WINTER = replace(FLIGHT_APPEARANCE, season=Season.WINTER, sun_elevation_deg=16.0, overcast=0.1, variant=2)
+_HORIZON_TILT_DEG = 75.0
+_OTHER_WORLD = 1_000_003  # added to the seed
 
 
 @dataclass(frozen=True)
@@ -94,19 +101,19 @@ class TrialSite:
     def flight_settings(self, way: str) -> FlightSettings:
         """Of the flight on a way."""
         settings = self.scenario.settings
-        if way == LOOP:
+        if way != EXCURSION:
             return settings
         return replace(settings, seconds=self.excursion.way.length_m / settings.speed_mps)
 
     def flight_facts(self, way: str) -> dict[str, object]:
         """All that the pictures of a way depend on, as plain JSON values."""
         settings = asdict(self.settings)
-        settings.pop("excursion_m" if way == LOOP else "seconds")
+        settings.pop("seconds" if way == EXCURSION else "excursion_m")
         return {"seed": self.seed, "way": way, **settings, "code": _world_code()}
 
     def gallery_path(self, way: str) -> Path:
         """Where the gallery that a way is flown with is kept."""
-        return self.folder / f"{way}.gallery"
+        return self.folder / f"{EXCURSION if way == EXCURSION else LOOP}.gallery"
 
     def discard_stale(self) -> None:
         """Make the folder; delete what it holds of another world, as an older version of this code made it.
@@ -145,8 +152,9 @@ class TrialSite:
         folder, facts = self.folder / f"flight_{way}", self.flight_facts(way)
         pictures = kept(folder, facts)
         if pictures is None:
-            flight = self._flight(way)
-            pictures = keeping(rendered(flight), folder, facts, flight) if keep else rendered(flight)
+            pictures = rendered(self._flight(way))
+            if keep:
+                pictures = keeping(pictures, folder, facts, self.scenario.flight)
         camera = self.scenario.camera.intrinsics
         for picture in pictures:
             yield trial_frame(picture, camera)
@@ -165,11 +173,43 @@ class TrialSite:
             self._map_path.unlink()
         return gallery
 
-    def _flight(self, way: str) -> Flight:
+    def _flight(self, way: str) -> Iterable[SimulatedFrame]:
         loop = self.scenario.flight
-        if way == LOOP:
-            return loop
-        return replace(loop, settings=self.flight_settings(way), way=self.excursion.way)
+        if way == EXCURSION:
+            return replace(loop, settings=self.flight_settings(way), way=self.excursion.way)
+        if way == WINTER:
+            return replace(loop, ground=Ground.from_world(self.scenario.world, _WINTER))
+        if way == HORIZON:
+            tilted = replace(loop.settings, tilt_deg=_HORIZON_TILT_DEG)
+            return SplicedFlight(loop, replace(loop, settings=tilted))
+        if way == ELSEWHERE:
+            world = replace(self.scenario, seed=self.seed + _OTHER_WORLD).world
+            return SplicedFlight(loop, replace(loop, ground=Ground.from_world(world, FLIGHT_APPEARANCE)))
+        return loop
+
+
+def middle_third(seconds: float) -> tuple[float, float]:
+    """When what is done to a part of a flight begins and ends, seconds."""
+    return seconds / 3.0, seconds * 2.0 / 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class SplicedFlight:
+    """A flight whose pictures in its middle third are another one's; all that is said of them is its own.
+
+    Attributes:
+        own: The flight.
+        other: Of as many frames.
+    """
+
+    own: Flight
+    other: Flight
+
+    def __iter__(self) -> Iterator[SimulatedFrame]:
+        start_s, end_s = middle_third(self.own.settings.seconds)
+        for index, frame in enumerate(self.own):
+            spliced = start_s <= frame.stamp_s < end_s
+            yield replace(frame, image=self.other[index].image) if spliced else frame
 
 
 def _world_code() -> str:
