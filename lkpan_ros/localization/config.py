@@ -12,6 +12,12 @@ class GallerySettings:
     """Which gallery."""
 
     path: str = setting("", "gallery file made by build_gallery", fixed=True)
+    index: str = setting(
+        "",
+        "how tiles are looked up: exact, or the FAISS factory string that the file was built with; "
+        "empty: as the file was built",
+        fixed=True,
+    )
 
 
 @dataclass(frozen=True)

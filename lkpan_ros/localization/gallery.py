@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import faiss
 import numpy as np
-from scipy.spatial import cKDTree
 
 from lkpan_ros.errors import GalleryError
 from lkpan_ros.localization import gallery_file
-from lkpan_ros.localization.gallery_info import GalleryInfo, check_encoder
+from lkpan_ros.localization.gallery_index import EXACT, CompressedIndex, ExactIndex
+from lkpan_ros.localization.gallery_info import GalleryInfo, IndexInfo, check_encoder
 from lkpan_ros.localization.geodesy import LocalFrame
 from lkpan_ros.localization.mosaic import Mosaic
+from lkpan_ros.localization.stored_array import StoredArray
+from lkpan_ros.localization.tile_places import TilePlaces
 from lkpan_ros.localization.types import Matches
 
 if TYPE_CHECKING:
@@ -22,22 +24,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lkpan_model.encoder import EncoderIdentity
+    from lkpan_ros.localization.gallery_index import Rows, TileIndex
     from lkpan_ros.localization.geodesy import LatLon
 
 _REBUILD = "rebuild it with build_gallery"
-_THREADS = faiss.omp_get_max_threads()
-_ADDED_AT_ONCE = 16_384  # bounds the float32 copy
-_THREADED_NUMBERS = 2**26  # in a gallery of more numbers than this a search uses all cores
 
 
 class Gallery:
     """Tiles of a map that a view can be looked up in. Safe to be read from several threads.
 
     Args:
-        info: How it was made.
+        info: How it was made, and how its tiles are looked up.
         descriptors: (N, D) float16 or float32, unit length.
         positions_m: (N, 2) float64, east and north of the tiles' centres in the local frame.
         mosaic: The map's pixels.
+        index: (B,) uint8, the FAISS index that `info.index` describes, serialized; None where that is exact.
 
     Raises:
         GalleryError: The arrays contradict one another.
@@ -46,25 +47,32 @@ class Gallery:
     def __init__(
         self,
         info: GalleryInfo,
-        descriptors: NDArray[np.floating[Any]],
+        descriptors: NDArray[np.floating[Any]] | StoredArray,
         positions_m: NDArray[np.float64],
         mosaic: Mosaic,
+        index: NDArray[np.uint8] | None = None,
     ) -> None:
         count = len(descriptors)
-        if count == 0 or descriptors.ndim != 2 or positions_m.shape != (count, 2):
+        if count == 0 or len(descriptors.shape) != 2 or positions_m.shape != (count, 2):
             raise GalleryError(
                 f"descriptors {descriptors.shape} and positions {positions_m.shape} contradict one another; {_REBUILD}"
             )
-        if not (np.isfinite(descriptors).all() and np.isfinite(positions_m).all()):
+        if (index is None) != (info.index.spec == EXACT):
+            raise GalleryError(f"the index is not the one that its information names; {_REBUILD}")
+        # What is read from a file only when it is used was checked when it was written.
+        read = [positions_m] if isinstance(descriptors, StoredArray) else [positions_m, descriptors]
+        if not all(np.isfinite(array).all() for array in read):
             raise GalleryError(f"descriptors or positions are not finite; {_REBUILD}")
         self.info = info
         self.mosaic = mosaic
         self.frame = LocalFrame(info.datum)
         self.positions_m = np.asarray(positions_m, np.float64)
         self.positions_m.flags.writeable = False
-        self._index = _index_of(descriptors)
-        self._by_north = np.argsort(self.positions_m[:, 1], kind="stable")
-        self._places: cKDTree | None = None
+        self._index: TileIndex = (
+            ExactIndex(descriptors) if index is None else CompressedIndex(index, info.index, descriptors)
+        )
+        self._index_blob = index
+        self._places = TilePlaces(self.positions_m, info.stride_m)
         self._content_hash: str | None = None
 
     def __len__(self) -> int:
@@ -91,9 +99,14 @@ class Gallery:
         return self.info.tile_px
 
     @property
+    def rows(self) -> Rows:
+        """All descriptors, (N, D) float16; to be read in pieces, since they may lie in a file."""
+        return self._index.rows
+
+    @property
     def descriptor_dim(self) -> int:
         """Length D of a descriptor."""
-        return int(self._index.d)
+        return self._index.rows.shape[1]
 
     @property
     def encoder_identity(self) -> EncoderIdentity:
@@ -118,16 +131,19 @@ class Gallery:
         self._content_hash = gallery_file.write(Path(path), self.info.to_json(), self._arrays())
 
     @classmethod
-    def load(cls, path: str | Path, encoder_identity: EncoderIdentity | None = None) -> Gallery:
-        """Read and verify a gallery.
+    def load(
+        cls, path: str | Path, encoder_identity: EncoderIdentity | None = None, index: str = ""
+    ) -> Gallery:
+        """Read and verify a gallery; one of gigabytes is mapped, and what is used of it verified at that moment.
 
         Args:
             path: The file.
             encoder_identity: Of the encoder that will be used with it; None: not checked.
+            index: How its tiles are looked up: empty: as the file says, `exact`: by comparing all of them.
 
         Raises:
             GalleryError: The file is missing, truncated, altered, of a future version, no gallery, or was made with
-                another encoder.
+                another encoder or another index than the one asked for.
         """
         path = Path(path)
         values, arrays, digest = gallery_file.read(path)
@@ -136,7 +152,17 @@ class Gallery:
             descriptors, positions_m = arrays.pop("descriptors"), arrays.pop("positions_m")
             if encoder_identity is not None:
                 check_encoder(path, info.encoder, encoder_identity)
-            gallery = cls(info, descriptors, positions_m, Mosaic(info.grid, **arrays))
+            if index == EXACT:
+                arrays.pop("index", None)
+                info = replace(info, index=IndexInfo())
+            elif index not in ("", info.index.spec):
+                raise GalleryError(
+                    f"{path}: has the index {info.index.spec}, not {index}; rebuild it with build_gallery --index "
+                    f"'{index}', or leave gallery.index empty"
+                )
+            # FAISS reads what was checked: of a mapped file all of its index, here.
+            blob = arrays.pop("index")[:] if "index" in arrays else None
+            gallery = cls(info, descriptors, positions_m, Mosaic(info.grid, **arrays), blob)
         except (TypeError, ValueError, KeyError) as error:
             raise GalleryError(
                 f"{path}: its parts are not those of a gallery ({error}); {_REBUILD}"
@@ -144,16 +170,21 @@ class Gallery:
         gallery._content_hash = digest
         return gallery
 
-    def _arrays(self) -> dict[str, NDArray[Any]]:
+    def indexed(self, info: IndexInfo, index: NDArray[np.uint8] | None) -> Gallery:
+        """The same gallery, looked up in another way; see the class."""
+        return Gallery(replace(self.info, index=info), self._index.rows, self.positions_m, self.mosaic, index)
+
+    def _arrays(self) -> dict[str, Any]:
         mosaic = self.mosaic
-        codes = faiss.vector_to_array(self._index.codes)
+        index = {} if self._index_blob is None else {"index": self._index_blob}
         return {
-            "descriptors": codes.view(np.float16).reshape(len(self), self.descriptor_dim),
+            "descriptors": self._index.rows,
             "positions_m": self.positions_m,
             "data": mosaic.data,
             "offsets": mosaic.offsets,
             "mask_row": mosaic.mask_row,
             "masks": mosaic.masks,
+            **index,
         }
 
     def footprint(self, tile: int) -> tuple[LatLon, LatLon, LatLon, LatLon]:
@@ -166,7 +197,7 @@ class Gallery:
 
     def descriptors(self, tiles: NDArray[np.int64]) -> NDArray[np.float32]:
         """Those of some tiles, (B,) rows of the gallery: (B, D) float32, of unit length as far as 16 bits can say."""
-        return np.asarray(self._index.reconstruct_batch(np.ascontiguousarray(tiles, np.int64)), np.float32)
+        return np.asarray(self._index.rows[np.asarray(tiles, np.int64)], np.float32)
 
     def search(
         self,
@@ -176,7 +207,10 @@ class Gallery:
         *,
         turns_deg: Sequence[float] = (),
     ) -> Matches:
-        """The tiles most similar to any of some descriptors of one view; exact.
+        """The tiles most similar to any of some descriptors of one view.
+
+        Which tiles these are is exact where the index is, and where `near` leaves so few that they are compared one
+        by one; how similar they are is exact in any case.
 
         Args:
             descriptors: (R, D) float32, unit length: the view, turned R ways.
@@ -193,25 +227,13 @@ class Gallery:
         queries = self._checked_queries(descriptors)
         if candidates < 1:
             raise GalleryError(f"{candidates} candidates are none; ask for 1 or more")
-        selection = None
-        if near is not None:
-            tiles = self._tiles_near(*near)
-            candidates = min(candidates, len(tiles))
-            selection = faiss.SearchParameters(sel=_selector(tiles, len(self)))  # type: ignore[call-arg]
-        similarity, tile = self._exhaustive(queries, min(candidates, len(self)), selection)
+        among = None if near is None else self._places.within(*near)
+        candidates = min(candidates, len(self) if among is None else len(among))
+        if candidates:
+            similarity, tile = self._index.search(queries, candidates, among)
+        else:
+            similarity, tile = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
         return self._matches(similarity, tile, candidates, np.array(turns_deg or [0.0] * len(queries)))
-
-    def _exhaustive(
-        self, queries: NDArray[np.float32], candidates: int, selection: faiss.SearchParameters | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """R x K similarities and tiles."""
-        if candidates == 0:
-            return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
-        # Threads that wait for cores held by the encoder cost 40 ms where one thread needs 2.
-        small = len(self) * self.descriptor_dim < _THREADED_NUMBERS
-        faiss.omp_set_num_threads(1 if small else _THREADS)
-        similarity, tile = self._index.search(queries, candidates, params=selection)
-        return similarity, tile
 
     def _checked_queries(self, descriptors: NDArray[np.float32]) -> NDArray[np.float32]:
         if descriptors.ndim != 2 or descriptors.shape[1] != self.descriptor_dim or len(descriptors) == 0:
@@ -222,14 +244,6 @@ class Gallery:
         if not np.isfinite(descriptors).all():
             raise GalleryError("descriptors are not finite; check the encoder's weights and precision")
         return np.ascontiguousarray(descriptors, np.float32)
-
-    def _tiles_near(self, east_m: float, north_m: float, radius_m: float) -> NDArray[np.int64]:
-        norths = self.positions_m[:, 1]
-        low = np.searchsorted(norths, north_m - radius_m, "left", sorter=self._by_north)
-        high = np.searchsorted(norths, north_m + radius_m, "right", sorter=self._by_north)
-        strip = self._by_north[low:high]
-        distance_m = np.hypot(*(self.positions_m[strip] - (east_m, north_m)).T)
-        return np.sort(strip[distance_m <= radius_m])
 
     def _matches(
         self,
@@ -254,11 +268,7 @@ class Gallery:
 
     def covers(self, positions_m: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Of (N, 2) points in the local frame, whether a tile's centre lies within a stride; (N,) bool."""
-        if self._places is None:
-            self._places = cKDTree(self.positions_m)
-        distance_m, _ = self._places.query(positions_m, distance_upper_bound=self.stride_m)
-        near: NDArray[np.bool_] = np.isfinite(distance_m)
-        return near
+        return self._places.any_within(positions_m, self.stride_m)
 
     def window(
         self, east_m: float, north_m: float, size_m: float, px: int
@@ -283,18 +293,3 @@ class Gallery:
         """A tile's pixels, tile_px x tile_px x 3 uint8 RGB, north-up."""
         east, north = self.positions_m[tile]
         return self.window(float(east), float(north), self.tile_size_m, self.tile_px)[0]
-
-
-def _index_of(descriptors: NDArray[np.floating[Any]]) -> faiss.IndexScalarQuantizer:
-    """An exhaustive inner-product index over float16 numbers: half the memory, and a quarter of the time."""
-    count, dim = descriptors.shape
-    index = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
-    for start in range(0, count, _ADDED_AT_ONCE):
-        index.add(np.ascontiguousarray(descriptors[start : start + _ADDED_AT_ONCE], np.float32))
-    return index
-
-
-def _selector(tiles: NDArray[np.int64], count: int) -> faiss.IDSelectorBitmap:
-    chosen = np.zeros(count, np.bool_)
-    chosen[tiles] = True
-    return faiss.IDSelectorBitmap(np.packbits(chosen, bitorder="little"))  # type: ignore[call-arg,arg-type]

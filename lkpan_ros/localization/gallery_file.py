@@ -1,21 +1,25 @@
-"""The container of a gallery: safetensors with a format name, a version and a checksum over all that it holds.
+"""The container of a gallery: safetensors with a format name, a version and checksums over all that it holds.
 
 safetensors is a length, a JSON header and plain arrays (https://github.com/huggingface/safetensors): nothing in it
 can execute, and its header is checked against the length of the file before anything is allocated.
+
+The two arrays that make a gallery large, descriptors and pixels, have a checksum for each block of bytes; these stand
+in arrays of their own, and the content hash is over them and all other arrays. So a file that is too large to be read
+whole before take-off is mapped, and each block of it is checked when it is first used.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
+from lkpan_model.whole_file import whole_file
 from lkpan_ros.errors import GalleryError
+from lkpan_ros.localization.stored_array import StoredArray, block_digests, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,21 +27,35 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Arrays = Mapping[str, NDArray[Any]]
+    Arrays = Mapping[str, NDArray[Any] | StoredArray]
 
 FORMAT = "lkpan_gallery"
-VERSION = 1
+VERSION = 2
+MAPPED_FROM_BYTES = 2**31  # up to here a file is read and checked whole: a second or two
+_BLOCKWISE = ("descriptors", "data", "index")
+_DIGESTS = ".sha256"
+_DTYPES = {"F64": "<f8", "I64": "<i8", "I32": "<i4", "F16": "<f2", "U8": "|u1"}
 _REBUILD = "rebuild it with build_gallery"
 
 
 def content_hash(info: str, arrays: Arrays) -> str:
     """SHA-256, hexadecimal, over the information and the name, dtype, shape and bytes of every array."""
+    return _content_hash(info, {**arrays, **_digests_of(arrays)})
+
+
+def _content_hash(info: str, arrays: Arrays) -> str:
+    """The same of arrays with their block's checksums, by which the bytes of the large ones count."""
     digest = hashlib.sha256(f"{FORMAT} {VERSION}\n{info}\n".encode())
     for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
+        array = arrays[name]
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(array.reshape(-1).view(np.uint8).data)
+        if name not in _BLOCKWISE:
+            digest.update(np.ascontiguousarray(array[:]).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
+
+
+def _digests_of(arrays: Arrays) -> dict[str, NDArray[np.uint8]]:
+    return {f"{name}{_DIGESTS}": block_digests(arrays[name]) for name in _BLOCKWISE if name in arrays}
 
 
 def write(path: Path, info: str, arrays: Arrays) -> str:
@@ -46,7 +64,7 @@ def write(path: Path, info: str, arrays: Arrays) -> str:
     Args:
         path: Replaced if it exists.
         info: Canonical JSON.
-        arrays: Any shapes; native little-endian dtypes.
+        arrays: Any shapes; native little-endian dtypes. They are read piece by piece.
 
     Returns:
         Its content hash.
@@ -54,35 +72,40 @@ def write(path: Path, info: str, arrays: Arrays) -> str:
     Raises:
         OSError: The disk is full, the folder is not writable.
     """
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    digest = content_hash(info, arrays)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        metadata = {"format": FORMAT, "version": str(VERSION), "info": info, "sha256": digest}
-        save_file(dict(arrays), temporary, metadata)
-        _to_disk(temporary)
-        temporary.replace(path)
-        _to_disk(path.parent)
-    except SafetensorError as error:  # how it reports what the operating system said
-        raise OSError(f"{path}: cannot be written ({error})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    arrays = {**arrays, **_digests_of(arrays)}
+    # Wide numbers first, so that all lie where their width divides the offset.
+    names = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))
+    digest = _content_hash(info, arrays)
+    metadata = {"format": FORMAT, "version": str(VERSION), "info": info, "sha256": digest}
+    header = json.dumps({"__metadata__": metadata, **_entries(names, arrays)}).encode()
+    header += b" " * (-len(header) % 8)
+    with whole_file(path) as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        for name in names:
+            for piece in pieces(arrays[name]):
+                file.write(piece.data)
     return digest
 
 
-def _to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _entries(names: list[str], arrays: Arrays) -> dict[str, dict[str, Any]]:
+    """What the header says of each array, in the order in which they are written."""
+    named = {dtype: name for name, dtype in _DTYPES.items()}
+    entries, start = {}, 0
+    for name in names:
+        array = arrays[name]
+        end = start + int(np.prod(array.shape)) * array.dtype.itemsize
+        entries[name] = {
+            "dtype": named[array.dtype.str], "shape": list(array.shape), "data_offsets": [start, end],
+        }  # fmt: skip
+        start = end
+    return entries
 
 
-def read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]], str]:
-    """Read a container and verify it.
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Any], str]:
+    """Read a container and verify it; a large one is mapped, and its large arrays are verified when they are used.
 
     Returns:
-        The information, the arrays, and the content hash.
+        The information, the arrays (`StoredArray` where mapped), and the content hash.
 
     Raises:
         GalleryError: The file is missing, no gallery, of a future version, truncated or altered.
@@ -90,21 +113,46 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]], str]:
     if not path.is_file():
         raise GalleryError(f"{path}: there is no such file; make it with build_gallery --output {path}")
     try:
-        with safe_open(path, framework="numpy") as file:
+        with safe_open(path, framework="numpy") as file:  # checks the header
             metadata = file.metadata() or {}
             _check_kind(path, metadata)
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (SafetensorError, OSError, ValueError, TypeError) as error:
+            names = set(file.keys())
+            large = {name for name in _BLOCKWISE if name in names}
+            arrays: dict[str, Any] = {name: file.get_tensor(name) for name in names - large}
+        info, stated = metadata.get("info", ""), metadata.get("sha256", "")
+        mapped = _mapped(path, large)
+        found = _content_hash(info, {**arrays, **mapped})
+        if found != stated:
+            raise GalleryError(
+                f"{path}: its content was altered (SHA-256 {found[:12]}, stated {stated[:12]}); copy it again or "
+                f"{_REBUILD}"
+            )
+        stored = {
+            name: StoredArray(str(path), rows, arrays.pop(f"{name}{_DIGESTS}"))
+            for name, rows in mapped.items()
+        }
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
         raise GalleryError(
             f"{path}: is truncated, damaged or no gallery ({error}); copy it again or {_REBUILD}"
         ) from error
-    info, stated = metadata.get("info", ""), metadata.get("sha256", "")
-    found = content_hash(info, arrays)
-    if found != stated:
-        raise GalleryError(
-            f"{path}: its content was altered (SHA-256 {found[:12]}, stated {stated[:12]}); copy it again or {_REBUILD}"
-        )
-    return json.loads(info), arrays, found
+    if path.stat().st_size < MAPPED_FROM_BYTES:
+        return json.loads(info), {**arrays, **{name: rows.whole() for name, rows in stored.items()}}, found
+    return json.loads(info), {**arrays, **stored}, found
+
+
+def _mapped(path: Path, names: set[str]) -> dict[str, NDArray[Any]]:
+    """Arrays of a file whose header was checked, as they lie in it."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+    found = {}
+    for name in names:
+        entry = header[name]
+        dtype, shape = np.dtype(_DTYPES[entry["dtype"]]), tuple(entry["shape"])
+        start = 8 + length + entry["data_offsets"][0]
+        empty = 0 in shape  # which cannot be mapped
+        found[name] = np.zeros(shape, dtype) if empty else np.memmap(path, dtype, "r", start, shape)
+    return found
 
 
 def is_gallery(path: Path) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lkpan_ros.errors import GalleryError
@@ -16,6 +16,40 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lkpan_model.encoder import EncoderIdentity
+
+
+@dataclass(frozen=True)
+class IndexInfo:
+    """How tiles are looked up by their descriptors.
+
+    Attributes:
+        spec: `exact`, or a FAISS factory string.
+        probes: How many lists of an inverted file (or nodes of a graph) a search looks at; 0: it has neither.
+        shortlist: How many candidates of the index are ranked by their full descriptors; 0: exact.
+        recall_at_1: Share of held-out views whose best tile by exact search is the best by this one; None: exact.
+        recall_at_10: Share of the best ten by exact search that are among the best ten by this one; None: exact.
+        queries: How many views these shares were measured with.
+        bytes_per_tile: Memory that it takes.
+    """
+
+    spec: str = "exact"
+    probes: int = 0
+    shortlist: int = 0
+    recall_at_1: float | None = None
+    recall_at_10: float | None = None
+    queries: int = 0
+    bytes_per_tile: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.spec, str) and min(self.probes, self.shortlist, self.queries) >= 0):
+            raise ValueError(f"{self} is no index of a gallery")
+
+    def __str__(self) -> str:
+        if self.recall_at_10 is None:
+            return self.spec
+        return (
+            f"{self.spec} (recall@10 {self.recall_at_10:.3f} of exact search, {self.queries} held-out views)"
+        )
 
 
 @dataclass(frozen=True)
@@ -33,6 +67,7 @@ class GalleryInfo:
         source_bounds: West, south, east, north of the map in the units of its CRS.
         encoder: Identity of the encoder that made the descriptors: config, hash of the weights, preprocessing.
         created_by: Name and version of the software.
+        index: How its tiles are looked up.
     """
 
     datum: LatLon
@@ -45,6 +80,7 @@ class GalleryInfo:
     source_bounds: tuple[float, float, float, float]
     encoder: Mapping[str, Any]
     created_by: str
+    index: IndexInfo = field(default_factory=IndexInfo)
 
     def to_json(self) -> str:
         """Canonical: the same information gives the same text."""
@@ -62,6 +98,7 @@ class GalleryInfo:
                 **values,
                 "datum": LatLon(**values["datum"]),
                 "grid": PixelGrid(**values["grid"]),
+                "index": IndexInfo(**values["index"]),
                 "source_bounds": tuple(float(v) for v in values["source_bounds"]),
             }
         )

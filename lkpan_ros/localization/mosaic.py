@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from lkpan_ros.localization.stored_array import StoredArray
+
     Pixels = tuple[NDArray[np.uint8], NDArray[np.bool_]]
 
 BLOCK_PX = 256
@@ -66,7 +68,7 @@ class Mosaic:
     """
 
     grid: PixelGrid
-    data: NDArray[np.uint8]
+    data: NDArray[np.uint8] | StoredArray
     offsets: NDArray[np.int64]
     mask_row: NDArray[np.int32]
     masks: NDArray[np.uint8]

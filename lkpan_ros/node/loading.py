@@ -65,7 +65,7 @@ def load_gallery(config: LocalizerConfig, encoder: Encoder) -> Gallery:
 
     if not config.gallery.path:
         raise GalleryError("gallery.path is empty: give the file that build_gallery wrote")
-    return Gallery.load(_gallery_path(config), encoder.identity)
+    return Gallery.load(_gallery_path(config), encoder.identity, index=config.gallery.index)
 
 
 def load_calibration(config: LocalizerConfig, encoder: Encoder) -> CalibrationInUse:

@@ -81,6 +81,9 @@ class AuditSummary:
 
     Attributes:
         tiles: Of the gallery.
+        index: How they are looked up: exact, or a FAISS factory string.
+        index_recall_at_1: Of it, against exact search, on views that were no tiles; None: exact.
+        index_recall_at_10: The same of the best ten.
         foreign_m: Tiles further apart than this show different places.
         retention: What share of a tile's lead over its look-alike a typical frame keeps.
         ambiguous_similarity: Tiles at least as similar to a foreign one are ambiguous.
@@ -105,6 +108,9 @@ class AuditSummary:
     """
 
     tiles: int
+    index: str
+    index_recall_at_1: float | None
+    index_recall_at_10: float | None
     foreign_m: float
     retention: float | None
     ambiguous_similarity: float | None
@@ -137,9 +143,12 @@ def summarize(audit: Audit) -> AuditSummary:
     first = np.array([p.first_fix_s for p in flown if p.first_fix_s is not None])
     reasons = sum((Counter(p.reasons) for p in flown), Counter[str]())
     known = audit.look_alikes.similarity[audit.look_alikes.tile >= 0]
-    level = 1.0 - audit.least_lead
+    level, index = 1.0 - audit.least_lead, audit.gallery.info.index
     return AuditSummary(
         tiles=len(audit.gallery),
+        index=index.spec,
+        index_recall_at_1=index.recall_at_1,
+        index_recall_at_10=index.recall_at_10,
         foreign_m=audit.look_alikes.foreign_m,
         retention=audit.retention,
         ambiguous_similarity=level if math.isfinite(level) else None,
@@ -178,6 +187,7 @@ def _static_rows(audit: Audit, s: AuditSummary) -> list[tuple[str, str]]:
     kept = "unknown" if s.retention is None else f"{s.retention:.0%}"
     return [
         ("tiles", f"{s.tiles} of {gallery.tile_size_m:g} m every {gallery.stride_m:g} m"),
+        ("index", str(gallery.info.index)),
         ("foreign tiles", f"further away than {s.foreign_m:g} m"),
         ("similarity to the most alike foreign tile", _range(s)),
         ("of a tile's lead a frame keeps", f"{kept} (typical of the simulated frames)"),

@@ -43,6 +43,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     add("--precision", default="auto", choices=("auto", "fp32", "bf16", "fp16"), help="default: auto")
+    add(
+        "--index", default="auto", metavar="SPEC",
+        help="how tiles are looked up: exact, a FAISS factory string, or auto (default): exact where that is fast "
+        "and fits into memory, else compressed, with its recall measured and stated",
+    )  # fmt: skip
+    add(
+        "--index-memory-mb", type=float, default=2000.0, metavar="MB",
+        help="memory on board that an index chosen by auto may take (default: 2000)",
+    )  # fmt: skip
     add("--batch-size", type=int, default=32, help="tiles encoded at a time (default: 32)")
     return parser
 
@@ -54,13 +63,16 @@ def _build(options: argparse.Namespace) -> None:
 
     from lkpan_model.encoder import Encoder  # noqa: PLC0415
     from lkpan_ros.localization.gallery_build import build  # noqa: PLC0415
+    from lkpan_ros.localization.index_build import check_spec, with_index  # noqa: PLC0415
     from lkpan_ros.localization.kept_descriptors import KeptDescriptors  # noqa: PLC0415
     from lkpan_ros.localization.raster import open_map  # noqa: PLC0415
     from lkpan_ros.localization.tile_grid import plan  # noqa: PLC0415
 
     start_s = time.monotonic()
-    if options.batch_size < 1:
-        raise ConfigError(f"--batch-size {options.batch_size}: give 1 or more")
+    if options.batch_size < 1 or options.index_memory_mb <= 0:
+        raise ConfigError(
+            f"--batch-size {options.batch_size} --index-memory-mb {options.index_memory_mb:g}: give 1 or more"
+        )
     _check_output(options.output)
     source = open_map(options.map, options.crs)
     grid = plan(source, options.tile_size_m, options.stride_m, options.gsd_m)
@@ -69,8 +81,11 @@ def _build(options: argparse.Namespace) -> None:
     )
     kept = KeptDescriptors(_kept_folder(options.output), encoder)
     planned = len(grid.lefts) * len(grid.tops)
+    index_bytes = round(options.index_memory_mb * 1e6)
+    check_spec(options.index, planned, encoder.descriptor_dim, index_bytes)
     with tqdm(total=planned, unit="tile", desc=source.name, file=sys.stderr) as bar:
         gallery = build(source, encoder, grid, batch_size=options.batch_size, kept=kept, progress=bar.update)
+    gallery = with_index(gallery, encoder, options.index, index_bytes, _tell)
     gallery.save(options.output)
     kept.remove()
     extent = source.local_bounds(gallery.frame)
@@ -79,8 +94,13 @@ def _build(options: argparse.Namespace) -> None:
         f"{planned - len(gallery)} left out (nodata), {gallery.gsd_m:.3f} m a pixel, "
         f"map {(extent.east - extent.west) / 1e3:.2f} x {(extent.north - extent.south) / 1e3:.2f} km about "
         f"{gallery.info.datum.lat_deg:.6f}, {gallery.info.datum.lon_deg:.6f}, "
+        f"index {gallery.info.index}, "
         f"{options.output.stat().st_size / 1e6:.1f} MB, {time.monotonic() - start_s:.1f} s"
     )
+
+
+def _tell(step: str) -> None:
+    print(step, file=sys.stderr)
 
 
 def _kept_folder(output: Path) -> Path:

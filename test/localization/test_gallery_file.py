@@ -114,7 +114,7 @@ def test_a_future_version_is_told_from_damage(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(gallery_file, "VERSION", 7)
     grid_gallery(0, 5).save(tmp_path / "new.gallery")
     monkeypatch.undo()
-    with pytest.raises(GalleryError, match=r"version '7'.*reads version 1; update lkpan_ros"):
+    with pytest.raises(GalleryError, match=r"version '7'.*reads version 2; update lkpan_ros"):
         Gallery.load(tmp_path / "new.gallery")
 
 

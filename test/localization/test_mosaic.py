@@ -89,7 +89,7 @@ def test_means_leave_nodata_out(mosaic: Mosaic) -> None:
 
 
 def test_a_damaged_block_is_an_error_that_says_so(mosaic: Mosaic) -> None:
-    data = mosaic.data.copy()
+    data = np.array(mosaic.data[:])
     data[: 2 * BLOCK_PX] = 0
     with pytest.raises(GalleryError, match=r"block 0 .* rebuild it with build_gallery"):
         replace(mosaic, data=data).crop(0, 0, 10, 10)

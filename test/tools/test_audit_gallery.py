@@ -151,6 +151,8 @@ class TestFigures:
         assert summary.view_error_median_m == summary.view_error_p90_m == 2.0
         assert summary.main_reason == "ambiguous"
         words = table(audit, summary)
+        assert "index" in words
+        assert (summary.index, summary.index_recall_at_10) == ("exact", None)
         assert "44.4%" in words
         assert "Optimistic" in words
 

@@ -101,6 +101,8 @@ def test_the_same_command_makes_the_same_gallery_in_place_of_the_old(folder: Pat
         ({"stride_m": "-3"}, "stride_m = -3.0"),
         ({"gsd_m": "0"}, "gsd_m = 0.0"),
         ({"batch_size": "0"}, "--batch-size 0"),
+        ({"index": "IVF4096,SQ8"}, "--index IVF4096,SQ8: FAISS makes no such index of 48"),
+        ({"index_memory_mb": "0.001"}, "48 tiles do not fit into 0 MB"),
         ({"weights": "nobodys"}, "nobodys"),
         ({"weights": "{folder}/map.tif"}, "map.tif"),
         ({"device": "abacus"}, "abacus"),
@@ -122,6 +124,21 @@ def test_an_error_is_one_line_and_status_2(
     assert words in err
     assert not list(tmp_path.iterdir())
     assert sorted(folder.rglob("*")) == before
+
+
+def test_an_index_is_made_and_its_recall_is_measured(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lkpan_ros.localization.index_build._QUERIES", 40)
+    output = tmp_path / "a.gallery"
+    assert main(arguments(folder, output, index="PCA32,IVF4,SQ8")) == 0
+    index = Gallery.load(output).info.index
+    assert index.recall_at_10 is not None
+    assert 0.5 < index.recall_at_10 <= 1.0
+    assert (
+        f"index PCA32,IVF4,SQ8 (recall@10 {index.recall_at_10:.3f} of exact search, 20 held-out views)"
+        in (capsys.readouterr().out)
+    )
 
 
 def start(folder: Path, output: Path) -> subprocess.Popen[str]:

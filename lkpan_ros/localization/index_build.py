@@ -1,0 +1,275 @@
+"""From descriptors to a compressed index: which one, trained, and set so that it finds what exact search finds.
+
+How well it does is measured with held-out views, not promised: `IndexInfo` says the recall, and of how many views.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import faiss
+import numpy as np
+
+from lkpan_ros.errors import ConfigError
+from lkpan_ros.localization.gallery_index import EXACT, THREADS, set_probes
+from lkpan_ros.localization.gallery_info import IndexInfo
+from lkpan_ros.localization.held_out_views import held_out_views
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from lkpan_ros.localization.gallery import Gallery
+    from lkpan_ros.localization.gallery_build import PatchEncoder
+    from lkpan_ros.localization.gallery_index import Rows
+
+AUTO = "auto"
+MEMORY_BYTES = 2**31  # of the computer on board, for the index
+_EXACT_NUMBERS = 2**27  # up to here an exhaustive search takes some 10 ms
+_BESIDES_BYTES = 40  # of a tile, in any index: its position, its place in the index
+_PIECE = 16_384  # descriptors
+_SAMPLE_NUMBERS = 2**26  # of the descriptors that an index is trained with
+_PER_LIST = 48  # projected descriptors that a list is trained with
+_QUERIES = 512  # views, with which an index is tuned and its recall is measured
+_BEST = 10  # of which the recall is measured
+_GOOD_RECALL = 0.995
+_SHORTLISTS = (100, 200, 400, 800, 1600)
+_ROW_COST = (
+    4  # a byte of a full descriptor somewhere in memory costs as many as so many of the index in a row
+)
+
+
+def with_index(
+    gallery: Gallery,
+    encoder: PatchEncoder,
+    spec: str,
+    memory_bytes: int = MEMORY_BYTES,
+    progress: Callable[[str], object] = lambda _: None,
+) -> Gallery:
+    """The same gallery with an index of `build_index`, tried with held-out views of its map.
+
+    Raises:
+        ConfigError: As `build_index`.
+    """
+    count, dim = gallery.rows.shape
+    spec = choose_spec(count, dim, memory_bytes) if spec == AUTO else spec
+    if spec == EXACT:
+        return gallery.indexed(IndexInfo(EXACT, bytes_per_tile=2.0 * dim), None)
+    progress(f"describing {_QUERIES} views that are no tiles")
+    queries = encoder.encode(list(held_out_views(gallery, _QUERIES)))
+    return gallery.indexed(*build_index(gallery.rows, spec, queries, progress))
+
+
+def build_index(
+    rows: Rows,
+    spec: str,
+    queries: NDArray[np.float32],
+    progress: Callable[[str], object] = lambda _: None,
+) -> tuple[IndexInfo, NDArray[np.uint8]]:
+    """Make a compressed index of descriptors.
+
+    Args:
+        rows: (N, D) float16, unit length; read piece by piece.
+        spec: A FAISS factory string.
+        queries: (Q, D) float32, unit length, at least 2: views that are no tiles, with which the recall is measured.
+        progress: Called with what begins.
+
+    Returns:
+        What it is, and the index, serialized, (B,) uint8.
+
+    Raises:
+        ConfigError: The string names no index, or none that so few descriptors can train.
+    """
+    count = len(rows)
+    progress(f"training {spec}")
+    faiss.omp_set_num_threads(THREADS)
+    index = _trained(rows, spec)
+    for start in range(0, count, _PIECE):
+        index.add(rows[start : start + _PIECE].astype(np.float32))
+    progress("measuring recall")
+    best = exact_best(rows, queries, min(_BEST, count))
+    # Tuned with one half of the views, measured with the other.
+    probes, shortlist = _cheapest(index, rows.shape, queries[::2], best[::2])
+    found = _found(_candidates(index, probes, queries[1::2], shortlist), best[1::2])
+    blob: NDArray[np.uint8] = faiss.serialize_index(index)
+    recalls = (float(found[:, 0].mean()), float(found.mean()))
+    return IndexInfo(spec, probes, shortlist, *recalls, len(found), blob.size / count), blob
+
+
+def choose_spec(count: int, dim: int, memory_bytes: int) -> str:
+    """`exact` where that is fast and fits, else an inverted file of projected descriptors, 8 bits a number.
+
+    Raises:
+        ConfigError: Nothing fits into the memory.
+    """
+    if count * dim <= _EXACT_NUMBERS and 2 * count * dim <= memory_bytes:
+        return EXACT
+    room = memory_bytes / count - _BESIDES_BYTES
+    widths = [width for width in (256, 192, 128, 96, 64) if width <= min(room, dim)]
+    if not widths:
+        raise ConfigError(
+            f"{count} tiles do not fit into {memory_bytes / 1e6:.0f} MB of memory: "
+            f"allow {count * (64 + _BESIDES_BYTES) / 1e6:.0f} MB or more, or take a smaller map or a larger stride"
+        )
+    lists = 2 ** max(4, min(13, round(math.log2(4 * math.sqrt(count)))))
+    return f"PCA{widths[0]},IVF{lists},SQ8"
+
+
+def check_spec(spec: str, count: int, dim: int, memory_bytes: int) -> None:
+    """Whether there is an index of so many descriptors of this length, before any work is done.
+
+    Raises:
+        ConfigError: There is not.
+    """
+    if spec == AUTO:
+        choose_spec(count, dim, memory_bytes)
+    elif spec != EXACT:
+        with _told(spec, count, dim):
+            axes, inner = _untrained(spec, count, dim)
+            inverted = faiss.try_extract_index_ivf(inner)
+            if max(axes or 0, inverted.nlist if inverted else 0) > count:
+                raise RuntimeError("more lists or axes than descriptors")
+
+
+@contextmanager
+def _told(spec: str, count: int, dim: int) -> Iterator[None]:
+    """Turns what FAISS says of a factory string, or of too few descriptors, into words."""
+    try:
+        yield
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"--index {spec}: FAISS makes no such index of {count} descriptors of length {dim} "
+            f"({str(error).splitlines()[0]}); give auto, exact or another factory string"
+        ) from error
+
+
+def _untrained(spec: str, count: int, dim: int) -> tuple[int | None, faiss.Index]:
+    """How many axes descriptors are projected to (None: they are not), and the index of what this gives."""
+    projection = re.match(r"PCA(\d+),", spec)
+    if projection is None:
+        return None, faiss.index_factory(dim, spec, faiss.METRIC_INNER_PRODUCT)
+    axes = int(projection[1])
+    if not 0 < axes <= min(count, dim):
+        raise RuntimeError(f"{axes} axes of {count} descriptors of length {dim}")
+    return axes, faiss.index_factory(axes, spec[projection.end() :], faiss.METRIC_INNER_PRODUCT)
+
+
+def _trained(rows: Rows, spec: str) -> faiss.Index:
+    count, dim = rows.shape
+    with _told(spec, count, dim):
+        projected, index = _untrained(spec, count, dim)
+        sample = _sample(rows, _SAMPLE_NUMBERS // dim)
+        if projected is None:
+            index.train(sample)
+            return index
+        axes = principal_axes(sample, projected)
+        index.train(_sample(rows, _PER_LIST * _lists(index), axes))
+        return faiss.IndexPreTransform(_linear(axes), index)
+
+
+def _lists(index: faiss.Index) -> int:
+    inverted = faiss.try_extract_index_ivf(index)
+    return 256 if inverted is None else max(256, inverted.nlist)
+
+
+def _sample(rows: Rows, wanted: int, axes: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+    """Descriptors from all over the map, projected to some axes where these are given."""
+    count = len(rows)
+    chosen = np.unique(np.linspace(0, count - 1, min(count, max(1, wanted))).astype(np.int64))
+    pieces = (rows[chosen[i : i + _PIECE]].astype(np.float32) for i in range(0, len(chosen), _PIECE))
+    return np.concatenate([piece if axes is None else piece @ axes.T for piece in pieces])
+
+
+def principal_axes(sample: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """The directions in which descriptors are longest, about the origin: inner products there are what is wanted.
+
+    FAISS's own PCA is about the mean, which adds something to every inner product. Halko, Martinsson, Tropp, "Finding
+    structure with randomness" (2011), algorithm 4.4.
+
+    Args:
+        sample: (N, D) float32.
+        count: How many, at most min(N, D).
+
+    Returns:
+        (count, D) float32, orthonormal.
+    """
+    rng = np.random.default_rng(0)
+    width = min(count + 32, *sample.shape)
+    basis = rng.standard_normal((sample.shape[1], width), np.float32)
+    for _ in range(4):
+        basis = np.linalg.qr(sample.T @ (sample @ basis))[0]
+    axes = basis @ np.linalg.svd(sample @ basis, full_matrices=False)[2].T
+    return np.ascontiguousarray(axes.T[:count], np.float32)
+
+
+def _linear(axes: NDArray[np.float32]) -> faiss.LinearTransform:
+    count, dim = axes.shape
+    transform = faiss.LinearTransform(dim, count, False)
+    faiss.copy_array_to_vector(axes.ravel(), transform.A)
+    transform.is_trained = True
+    return transform
+
+
+def exact_best(rows: Rows, queries: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """The best tiles for each query by comparing all: (Q, count) int64, best first."""
+    similarity: NDArray[np.float32] = np.full((len(queries), count), -np.inf, np.float32)
+    tile: NDArray[np.int64] = np.zeros((len(queries), count), np.int64)
+    everyone = np.arange(len(queries))[:, None]
+    for start in range(0, len(rows), _PIECE):
+        piece = queries @ rows[start : start + _PIECE].astype(np.float32).T
+        kept = min(count, piece.shape[1])
+        here = np.argpartition(-piece, kept - 1, axis=1)[:, :kept]
+        similarity = np.concatenate([similarity, piece[everyone, here]], axis=1)
+        tile = np.concatenate([tile, here + start], axis=1)
+        order = np.argsort(-similarity, axis=1, kind="stable")[:, :count]
+        similarity, tile = similarity[everyone, order], tile[everyone, order]
+    return tile
+
+
+def _cheapest(
+    index: faiss.Index, shape: tuple[int, ...], queries: NDArray[np.float32], best: NDArray[np.int64]
+) -> tuple[int, int]:
+    """Probes and length of the shortlist with which a search is good and reads least; else those that find most."""
+    count, dim = shape
+    lengths = sorted({min(length, count) for length in _SHORTLISTS})
+    index_bytes = faiss.serialize_index(index).size
+    most, least, chosen = -1.0, math.inf, (0, lengths[-1])
+    for probes, share in _probes(index):
+        if most >= _GOOD_RECALL and share * index_bytes > least:
+            break  # as will be all that follow
+        candidates = _candidates(index, probes, queries, lengths[-1])
+        for length in lengths:
+            recall = min(_GOOD_RECALL, float(_found(candidates[:, :length], best).mean()))
+            read_bytes = share * index_bytes + _ROW_COST * 2 * dim * length
+            if recall > most or (recall == most and read_bytes < least):
+                most, least, chosen = recall, read_bytes, (probes, length)
+    return chosen
+
+
+def _candidates(
+    index: faiss.Index, probes: int, queries: NDArray[np.float32], count: int
+) -> NDArray[np.int64]:
+    set_probes(index, probes)
+    candidates: NDArray[np.int64] = index.search(queries, count)[1]
+    return candidates
+
+
+def _found(candidates: NDArray[np.int64], best: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(Q, K) bool: which of the best are among the candidates, and so come first once these are ranked anew."""
+    return np.array([np.isin(wanted, there) for wanted, there in zip(best, candidates, strict=True)])
+
+
+def _probes(index: faiss.Index) -> list[tuple[int, float]]:
+    """Values of the setting that trades time for recall, and about which share of the codes each looks at."""
+    lists = faiss.try_extract_index_ivf(index)
+    if lists is not None:
+        powers = range(int(math.log2(lists.nlist)) + 1)
+        return [(2**power, 2**power / lists.nlist) for power in powers if power == 0 or 2**power >= 4]
+    inner = faiss.downcast_index(index.index) if isinstance(index, faiss.IndexPreTransform) else index
+    if isinstance(inner, faiss.IndexHNSW):
+        return [(2**power, 2**power * 32 / index.ntotal) for power in range(4, 12)]
+    return [(0, 1.0)]

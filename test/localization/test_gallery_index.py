@@ -1,0 +1,226 @@
+"""Compressed indexes: what they find, what they say of themselves, and how they are kept in a gallery's file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from lkpan_ros.errors import ConfigError, GalleryError
+from lkpan_ros.localization import gallery_file
+from lkpan_ros.localization.gallery import Gallery
+from lkpan_ros.localization.gallery_index import CompressedIndex, ExactIndex
+from lkpan_ros.localization.index_build import build_index, check_spec, choose_spec, with_index
+from test.localization.galleries import grid_gallery, make_gallery, unit
+from test.localization.thumbnails import Thumbnails
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+SPEC = "PCA24,IVF16,SQ8"
+COUNT, DIM = 3000, 64
+
+
+def clustered(seed: int, count: int) -> NDArray[np.float32]:
+    """Descriptors about 40 centres, of few directions: as those of a map."""
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(0).normal(size=(40, 20)) @ np.random.default_rng(1).normal(size=(20, DIM))
+    vectors = centres[rng.integers(0, 40, count)] + rng.normal(size=(count, DIM)) * 1.5
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+
+
+ROWS = clustered(2, COUNT).astype(np.float16)
+QUERIES = clustered(3, 60)
+
+
+@pytest.fixture(scope="module")
+def indexed() -> Gallery:
+    side = 60
+    positions = np.stack([np.arange(COUNT) % side * 16.0, np.arange(COUNT) // side * 16.0], axis=1)
+    return make_gallery(ROWS, positions).indexed(*build_index(ROWS, SPEC, QUERIES))
+
+
+def best_ten(queries: NDArray[np.float32]) -> NDArray[np.int64]:
+    return np.argsort(-(queries @ ROWS.astype(np.float32).T), axis=1)[:, :10]
+
+
+def recall(gallery: Gallery, queries: NDArray[np.float32]) -> float:
+    found = [gallery.search(query[None], 10).tile for query in queries]
+    return float(np.mean([np.isin(a, b).mean() for a, b in zip(best_ten(queries), found, strict=True)]))
+
+
+class TestCompressed:
+    @pytest.mark.parametrize("spec", [SPEC, "IVF16,Flat", "HNSW16,SQ8", "SQ8"])
+    def test_it_finds_what_its_information_says(self, spec: str) -> None:
+        info, blob = build_index(ROWS, spec, QUERIES)
+        index = CompressedIndex(blob, info, ROWS)
+        found = index.search(QUERIES, 10)[1]
+        hits = np.array([np.isin(a, b) for a, b in zip(best_ten(QUERIES), found, strict=True)])[1::2]
+        assert (info.spec, info.queries) == (spec, 30)
+        assert info.recall_at_10 == pytest.approx(
+            hits.mean(), abs=0.01
+        )  # equal similarities may change places
+        assert info.recall_at_10 is not None
+        assert info.recall_at_10 > 0.95
+        assert info.bytes_per_tile == blob.size / COUNT
+
+    def test_similarities_are_those_of_the_full_descriptors(self, indexed: Gallery) -> None:
+        for query in clustered(9, 20):
+            matches = indexed.search(query[None], 7)
+            assert len(matches.tile) == 7
+            assert np.allclose(matches.similarity, ROWS[matches.tile].astype(np.float32) @ query, atol=1e-4)
+            assert (np.diff(matches.similarity) <= 0).all()
+        assert recall(indexed, clustered(9, 100)) > 0.95
+
+    def test_more_candidates_than_the_shortlist(self, indexed: Gallery) -> None:
+        shortlist = indexed.info.index.shortlist
+        assert len(indexed.search(QUERIES[:1], shortlist + 50).tile) == shortlist + 50
+
+    def test_near_a_place_it_is_exact(self, indexed: Gallery) -> None:
+        for radius_m in (0.0, 20.0, 300.0):
+            near = np.flatnonzero(np.hypot(*(indexed.positions_m - (400.0, 400.0)).T) <= radius_m)
+            matches = indexed.search(QUERIES[:1], 20, (400.0, 400.0, radius_m))
+            expected = near[np.argsort(-(ROWS[near].astype(np.float32) @ QUERIES[0]), kind="stable")[:20]]
+            assert matches.tile.tolist() == expected.tolist()
+
+    def test_among_many_tiles_the_index_is_asked(
+        self, indexed: Gallery, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("lkpan_ros.localization.gallery_index._FEW", 10)
+        exact = Gallery(
+            replace(indexed.info, index=type(indexed.info.index)()), ROWS, indexed.positions_m, indexed.mosaic
+        )
+        hits = []
+        for query in QUERIES:
+            here = (480.0, 300.0, 250.0)
+            matches, expected = indexed.search(query[None], 10, here), exact.search(query[None], 10, here)
+            assert (np.hypot(*(matches.position_m - here[:2]).T) <= here[2]).all()
+            hits.append(np.isin(expected.tile, matches.tile).mean())
+        assert np.mean(hits) > 0.95
+
+    def test_an_index_of_other_descriptors_is_refused(self) -> None:
+        info, blob = build_index(ROWS, SPEC, QUERIES)
+        with pytest.raises(GalleryError, match=r"index of 3000 descriptors.*rebuild"):
+            CompressedIndex(blob, info, ROWS[:-1])
+        with pytest.raises(GalleryError, match=r"PCA24,IVF16,SQ8 cannot be read.*rebuild"):
+            CompressedIndex(np.zeros(100, np.uint8), info, ROWS)
+
+
+class TestChoice:
+    def test_small_is_exact_and_large_is_compressed(self) -> None:
+        assert choose_spec(2_000, 2560, 2**31) == "exact"
+        assert choose_spec(1_000_000, 2560, 2**31).startswith("PCA256,IVF")
+        assert choose_spec(1_000_000, 8192, 2**31).startswith("PCA256,IVF")
+        assert choose_spec(10_000_000, 2560, 2**31).startswith("PCA128,IVF")
+        assert choose_spec(50_000, 2560, 2**27).startswith("PCA256,IVF")  # fast enough, but too large
+
+    def test_too_little_memory_is_told(self) -> None:
+        with pytest.raises(ConfigError, match=r"1000000 tiles do not fit into 50 MB.*allow 104 MB"):
+            choose_spec(1_000_000, 2560, 50_000_000)
+
+    @pytest.mark.parametrize("spec", ["nonsense", "IVF5000,SQ8", "PCA100,SQ8", "PCA0,SQ8", "", "PQ7"])
+    def test_what_faiss_cannot_make_is_told(self, spec: str) -> None:
+        with pytest.raises(ConfigError, match=f"--index {spec}: FAISS makes no such index of 3000"):
+            check_spec(spec, COUNT, DIM, 2**31)
+        with pytest.raises(ConfigError, match=f"--index {spec}: FAISS makes no such index of 3000"):
+            build_index(ROWS, spec, QUERIES)
+
+    def test_held_out_views_of_the_map_tell_the_recall(
+        self, plain_gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("lkpan_ros.localization.index_build._QUERIES", 60)
+        compressed = with_index(plain_gallery, Thumbnails(), "IVF4,SQ8")
+        index = compressed.info.index
+        assert index.queries == 30
+        assert index.recall_at_10 is not None
+        assert index.recall_at_10 > 0.9
+        assert "IVF4,SQ8 (recall@10 0.9" in str(index) or "IVF4,SQ8 (recall@10 1.0" in str(index)
+        assert with_index(compressed, Thumbnails(), "auto").info.index.spec == "exact"
+
+
+class TestFile:
+    @pytest.mark.parametrize("mapped_from", [2**31, 0])
+    def test_it_comes_back_as_it_was(
+        self, indexed: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mapped_from: int
+    ) -> None:
+        monkeypatch.setattr(gallery_file, "MAPPED_FROM_BYTES", mapped_from)
+        indexed.save(tmp_path / "a.gallery")
+        loaded = Gallery.load(tmp_path / "a.gallery")
+        assert isinstance(loaded.rows, np.ndarray) is (mapped_from > 0)
+        assert loaded.info == indexed.info
+        assert loaded.content_hash == indexed.content_hash
+        for query in QUERIES[:5]:
+            assert loaded.search(query[None], 9).tile.tolist() == indexed.search(query[None], 9).tile.tolist()
+        assert (loaded.tile_image(3) == indexed.tile_image(3)).all()
+        loaded.save(tmp_path / "b.gallery")
+        assert (tmp_path / "b.gallery").read_bytes() == (tmp_path / "a.gallery").read_bytes()
+
+    def test_the_index_can_be_left_aside(self, indexed: Gallery, tmp_path: Path) -> None:
+        indexed.save(tmp_path / "a.gallery")
+        assert Gallery.load(tmp_path / "a.gallery", index=SPEC).info.index.spec == SPEC
+        exact = Gallery.load(tmp_path / "a.gallery", index="exact")
+        assert exact.info.index.spec == "exact"
+        assert recall(exact, QUERIES) == pytest.approx(1.0, abs=0.01)
+        with pytest.raises(GalleryError, match=r"a\.gallery: has the index PCA24.*not SQ8; rebuild"):
+            Gallery.load(tmp_path / "a.gallery", index="SQ8")
+
+    def test_what_was_altered_in_a_mapped_file_is_noticed_when_it_is_used(
+        self, indexed: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(gallery_file, "MAPPED_FROM_BYTES", 0)
+        path = tmp_path / "a.gallery"
+        indexed.save(path)
+        content = path.read_bytes()
+        row = content.index(ROWS[2000].tobytes())
+        path.write_bytes(content[:row] + b"\xff" + content[row + 1 :])
+        loaded = Gallery.load(path)
+        assert (loaded.descriptors(np.array([0, 1])) == ROWS[:2]).all()
+        place = loaded.positions_m[2000]
+        with pytest.raises(GalleryError, match=r"a\.gallery: its content was altered"):
+            loaded.search(QUERIES[:1], 1, (float(place[0]), float(place[1]), 1.0))
+
+    @pytest.mark.parametrize("mapped_from", [2**31, 0])
+    def test_faiss_reads_no_altered_index(
+        self, indexed: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mapped_from: int
+    ) -> None:
+        monkeypatch.setattr(gallery_file, "MAPPED_FROM_BYTES", mapped_from)
+        path = tmp_path / "a.gallery"
+        indexed.save(path)
+        blob = indexed._arrays()["index"].tobytes()
+        content = path.read_bytes()
+        start = content.index(blob)
+        for offset in (0, 40, len(blob) - 1):
+            altered = bytearray(content)
+            altered[start + offset] ^= 0xFF
+            path.write_bytes(altered)
+            with pytest.raises(GalleryError, match=r"a\.gallery: its content was altered"):
+                Gallery.load(path)
+
+    def test_an_index_without_its_information_is_refused(self, indexed: Gallery, tmp_path: Path) -> None:
+        plain = grid_gallery(0, 50)
+        for info, arrays in (
+            (plain.info, {**plain._arrays(), "index": indexed._arrays()["index"]}),
+            (replace(plain.info, index=indexed.info.index), plain._arrays()),
+        ):
+            gallery_file.write(tmp_path / "a.gallery", info.to_json(), arrays)
+            with pytest.raises(GalleryError, match="index is not the one that its information names"):
+                Gallery.load(tmp_path / "a.gallery")
+
+
+def test_restricted_exact_search_is_the_same_by_both_ways() -> None:
+    index = ExactIndex(ROWS)
+    for count in (300, 2900):  # one by one, and by a selection
+        among = np.sort(np.random.default_rng(count).choice(COUNT, count, replace=False))
+        similarity, tile = index.search(QUERIES[:4], 12, among)
+        expected = QUERIES[:4] @ ROWS[among].astype(np.float32).T
+        assert np.allclose(similarity, -np.sort(-expected, axis=1)[:, :12], atol=1e-5)
+        assert np.isin(tile, among).all()
+
+
+def test_unit_vectors_are_kept_to_16_bits() -> None:
+    rows = unit(np.random.default_rng(0), 40, 32)
+    assert (ExactIndex(rows).rows == rows.astype(np.float16)).all()
