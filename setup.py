@@ -22,6 +22,7 @@ setup(
     python_requires=">=3.10,<3.14",
     packages=[
         "lkpan_model",
+        "lkpan_model.engines",
         "lkpan_ros",
         "lkpan_ros.localization",
         "lkpan_ros.node",

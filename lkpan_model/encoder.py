@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from lkpan_model import preprocess
 from lkpan_model.checkpoint import hash_weights, load, resolve_weights
-from lkpan_model.config import VARIANTS, EncoderConfig
-from lkpan_model.errors import ConfigError, DeviceError, ModelError
+from lkpan_model.config import EncoderConfig
+from lkpan_model.engines.choice import start
+from lkpan_model.engines.engine import Order
+from lkpan_model.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,9 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lkpan_model.network import LKPAN
-
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-PRECISIONS = ("auto", *_DTYPES)
 
 
 @dataclass(frozen=True)
@@ -79,7 +74,7 @@ class Encoder:
         device: auto, cpu, cuda, cuda:N.
         precision: auto, fp32, bf16, fp16. auto is the fastest that leaves the descriptors as they are: bf16 for
             ConvNeXt variants where the processor multiplies it natively, else fp32 on a CPU, fp16 on a GPU.
-        batch_size: Images per pass; more use more memory.
+        batch_size: The most images that are handed to the engine at a time; more use more memory.
         threads: CPU threads of the whole process's torch; None leaves torch's choice.
 
     Raises:
@@ -99,7 +94,7 @@ class Encoder:
     ) -> None:
         checkpoint = load(resolve_weights(weights))
         identity = _identity(checkpoint.config, checkpoint.weights_hash)
-        self._setup(checkpoint.network(), identity, device, precision, batch_size, threads)
+        self._setup(checkpoint.network(), identity, Order(device, precision, batch_size, threads))
 
     @classmethod
     def from_network(
@@ -117,31 +112,15 @@ class Encoder:
             raise ConfigError(f"the network was built for {network.config}, not for {config}")
         self = cls.__new__(cls)
         identity = _identity(config, hash_weights(config, network.state_dict()))
-        self._setup(copy.deepcopy(network), identity, device, precision, batch_size, threads)
+        self._setup(copy.deepcopy(network), identity, Order(device, precision, batch_size, threads))
         return self
 
-    def _setup(
-        self,
-        network: LKPAN,
-        identity: EncoderIdentity,
-        device: str,
-        precision: str,
-        batch_size: int,
-        threads: int | None,
-    ) -> None:
-        for name, value in (("batch_size", batch_size), ("threads", threads)):
+    def _setup(self, network: LKPAN, identity: EncoderIdentity, order: Order) -> None:
+        for name, value in (("batch_size", order.batch_size), ("threads", order.threads)):
             if value is not None and value < 1:
                 raise ConfigError(f"{name} must be at least 1, got {value}")
-        if threads is not None:
-            torch.set_num_threads(threads)
-        self.identity, self.batch_size = identity, batch_size
-        self.device = _choose_device(device)
-        self.dtype = _choose_dtype(precision, self.device, identity.config)
-        network = network.eval().requires_grad_(False)
-        if self.config.backbone in {known.backbone for known in VARIANTS.values()}:
-            _fold_batch_norms(network)
-        # Channels-last: a third of the time of planes with the depthwise convolutions on a CPU.
-        self._network = network.to(self.device, self.dtype).to(memory_format=torch.channels_last)
+        self.identity, self.batch_size = identity, order.batch_size
+        self._engine = start(network.eval().requires_grad_(requires_grad=False), order)
 
     @property
     def config(self) -> EncoderConfig:
@@ -159,9 +138,14 @@ class Encoder:
         return self.config.descriptor_dim
 
     @property
+    def device(self) -> str:
+        """Where it runs, cpu or cuda:N: what auto came to."""
+        return self._engine.device
+
+    @property
     def precision(self) -> str:
         """fp32, bf16 or fp16: what auto came to."""
-        return next(name for name, dtype in _DTYPES.items() if dtype == self.dtype)
+        return self._engine.precision
 
     def encode(self, images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Describe images.
@@ -178,16 +162,13 @@ class Encoder:
         """
         preprocess.check(images)  # all of them, before work goes into the first
         descriptors = np.empty((len(images), self.descriptor_dim), np.float32)
-        for start in range(0, len(images), self.batch_size):
-            rows = slice(start, start + self.batch_size)
+        for first in range(0, len(images), self.batch_size):
+            rows = slice(first, first + self.batch_size)
             descriptors[rows] = self._encode_batch(images[rows])
         return descriptors
 
-    @torch.inference_mode()
     def _encode_batch(self, images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> NDArray[np.float32]:
-        pixels = preprocess.to_batch(images, self.image_size).to(self.device)  # B x 3 x S x S, uint8
-        batch = preprocess.normalise(pixels).to(self.dtype)
-        descriptors: NDArray[np.float32] = self._network(batch).cpu().numpy()
+        descriptors = self._engine.describe(preprocess.to_squares(images, self.image_size))
         if not np.isfinite(descriptors).all():
             raise ModelError(
                 f"{self.identity} gave a descriptor that is not finite in {self.precision}: try fp32"
@@ -197,58 +178,3 @@ class Encoder:
 
 def _identity(config: EncoderConfig, weights_hash: str) -> EncoderIdentity:
     return EncoderIdentity(config, weights_hash, preprocess.describe(config.image_size))
-
-
-def _choose_dtype(precision: str, device: torch.device, config: EncoderConfig) -> torch.dtype:
-    if precision not in PRECISIONS:
-        raise DeviceError(f"unknown precision {precision!r}; choose one of {', '.join(PRECISIONS)}")
-    if precision == "fp16" and device.type == "cpu":
-        raise DeviceError("precision fp16 needs a CUDA device; choose auto, bf16 or fp32 on a CPU")
-    return _auto_dtype(device, config) if precision == "auto" else _DTYPES[precision]
-
-
-def _auto_dtype(device: torch.device, config: EncoderConfig) -> torch.dtype:
-    """The fastest number format that leaves descriptors as they are (cosine to float32 of 0.999 and more).
-
-    Measured with avx512_bf16 on 2 cores. ConvNeXt in bfloat16: 0.4 of the time of float32, cosine 0.99999.
-    EfficientNet-Lite in bfloat16: cosine 0.998, which moves similarities by up to 0.02, for no time on one image
-    and 0.6 of it on four; so it stays in float32, or in float16 (which has 3 more bits, and ReLU6 bounds the
-    values) on a GPU. Without such instructions a CPU emulates bfloat16, which is slower.
-    """
-    is_convnext = config.backbone.startswith("convnext")
-    if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if is_convnext and native else torch.float16
-    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    native = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-    return torch.bfloat16 if is_convnext and native else torch.float32
-
-
-def _choose_device(device: str) -> torch.device:
-    kind, _, index = device.partition(":")
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device == "cpu":
-        return torch.device("cpu")
-    if kind != "cuda" or (":" in device and not (index.isascii() and index.isdigit())):
-        raise DeviceError(f"unknown device {device!r}; choose auto, cpu, cuda or cuda:N")
-    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if int(index or 0) >= found:
-        raise DeviceError(
-            f"device {device!r} is not available ({found} CUDA devices found); choose auto or cpu"
-        )
-    return torch.device(device)
-
-
-def _fold_batch_norms(module: nn.Module) -> None:
-    """Merge each batch norm into the convolution before it, in place: the same function in fewer passes."""
-    names = [name for name, child in module.named_children() if not isinstance(child, nn.Identity)]
-    for name, following in pairwise(names):
-        convolution, norm = getattr(module, name), getattr(module, following)
-        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            setattr(module, name, fuse_conv_bn_eval(convolution, norm))
-            setattr(
-                module, following, getattr(norm, "act", nn.Identity())
-            )  # timm's norms carry the activation
-    for child in module.children():
-        _fold_batch_norms(child)

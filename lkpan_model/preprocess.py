@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
-import cv2
 import numpy as np
 import torch
+from torch import nn
 
 from lkpan_model.errors import InputError
 
 if TYPE_CHECKING:
+    import cv2
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -45,7 +46,7 @@ def check(images: object) -> None:
             )
 
 
-def to_batch(images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], size: int) -> Tensor:
+def to_squares(images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """Resize images to squares (no aspect kept) and stack them.
 
     OpenCV rather than torch: on uint8 RGB rows it is several times as fast as antialiased `interpolate`, which
@@ -57,7 +58,7 @@ def to_batch(images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], size: int)
         size: Side of the result, pixels.
 
     Returns:
-        uint8 tensor B x 3 x size x size, in channels-last memory.
+        uint8 array B x size x size x 3.
 
     Raises:
         InputError: An image is not a uint8 array H x W x 3 with H, W >= 1.
@@ -66,7 +67,12 @@ def to_batch(images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], size: int)
     batch = np.empty((len(images), size, size, 3), np.uint8)
     for index, image in enumerate(images):
         batch[index] = image if image.shape == (size, size, 3) else _resize(image, size)
-    return torch.from_numpy(batch).permute(0, 3, 1, 2)
+    return batch
+
+
+def to_batch(images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], size: int) -> Tensor:
+    """`to_squares` as a uint8 tensor B x 3 x size x size, in channels-last memory."""
+    return torch.from_numpy(to_squares(images, size)).permute(0, 3, 1, 2)
 
 
 def normalise(images: Tensor) -> Tensor:
@@ -79,7 +85,30 @@ def normalise(images: Tensor) -> Tensor:
     return (pixels - mean.view(1, 3, 1, 1)) / std.view(1, 3, 1, 1)
 
 
+class Normalisation(nn.Module):
+    """`normalise` for networks that are recorded or exported: uint8 B x H x W x 3 to B x 3 x H x W, channels last.
+
+    Args:
+        dtype: Of the result; the arithmetic is float32.
+    """
+
+    def __init__(self, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self._dtype = dtype
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(MEAN) * 255)
+        self.register_buffer("std", torch.tensor(STD) * 255)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Pixel values in [0, 255]."""
+        images: Tensor = ((pixels.float() - self.mean) / self.std).to(self._dtype)
+        return images.permute(0, 3, 1, 2)
+
+
 def _resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    import cv2  # noqa: PLC0415 - images of the right size need none
+
     height, width = image.shape[:2]
     pixels: cv2.typing.MatLike = np.ascontiguousarray(image)  # OpenCV takes no negative strides
     if height > size or width > size:

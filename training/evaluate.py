@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lkpan_model.config import variant
-from lkpan_model.encoder import PRECISIONS, Encoder
+from lkpan_model.encoder import Encoder
+from lkpan_model.engines.precision import PRECISIONS
 from lkpan_model.errors import ConfigError, ModelError
 from lkpan_model.network import LKPAN
 from lkpan_model.whole_file import write_whole
@@ -85,7 +86,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     result = {
         "weights": str(options.weights),
         "encoder": encoder.identity.to_dict(),
-        "device": str(encoder.device),
+        "device": encoder.device,
         "precision": encoder.precision,
         "rotations": options.rotations,
         "ids": list(ids),
