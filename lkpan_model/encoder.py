@@ -3,83 +3,45 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lkpan_model import preprocess
+from lkpan_model import exported, preprocess
 from lkpan_model.checkpoint import hash_weights, load, resolve_weights
-from lkpan_model.config import EncoderConfig
-from lkpan_model.engines.choice import start
+from lkpan_model.engines.choice import start, start_exported
 from lkpan_model.engines.engine import Order
 from lkpan_model.errors import ConfigError, ModelError
+from lkpan_model.identity import EncoderIdentity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from lkpan_model.checkpoint import Checkpoint
+    from lkpan_model.config import EncoderConfig
+    from lkpan_model.engines.engine import Engine
     from lkpan_model.network import LKPAN
-
-
-@dataclass(frozen=True)
-class EncoderIdentity:
-    """All that makes two descriptors comparable. Device and precision are no part of it.
-
-    Attributes:
-        config: The architecture.
-        weights_hash: SHA-256 of the weights, hexadecimal.
-        preprocessing: How pixels become the network's input.
-    """
-
-    config: EncoderConfig
-    weights_hash: str
-    preprocessing: str
-
-    def __str__(self) -> str:
-        config = self.config
-        return f"{config.variant} {config.image_size}px {config.descriptor_dim}-d weights {self.weights_hash[:12]}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """The identity as plain JSON values."""
-        return {
-            "config": self.config.to_dict(),
-            "weights_hash": self.weights_hash,
-            "preprocessing": self.preprocessing,
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> EncoderIdentity:
-        """The identity from `to_dict`'s values.
-
-        Raises:
-            ConfigError: A key is unknown or missing, or a value is wrong.
-        """
-        expected = {"config": dict, "weights_hash": str, "preprocessing": str}
-        found = {key: type(value) for key, value in values.items()}
-        if found != expected:
-            raise ConfigError(
-                f"an encoder identity has {sorted(expected)}, got {sorted(found)} or other types"
-            )
-        return cls(EncoderConfig.from_dict(values["config"]), values["weights_hash"], values["preprocessing"])
 
 
 class Encoder:
     """An LK-PAN encoder, ready to run.
 
     Args:
-        weights: The name of shipped weights, or a file (`.safetensors`, or an authors' checkpoint).
-        device: auto, cpu, cuda, cuda:N.
+        weights: The name of shipped weights, or a file: `.safetensors`, an authors' checkpoint, or what
+            `lkpan_model.export` wrote (`.onnx`, `.xml`), for the engines that run it.
+        engine: torch, openvino or onnxruntime: what runs the network. All give the same descriptors.
+        device: auto, cpu, cuda, cuda:N; a GPU with torch alone.
         precision: auto, fp32, bf16, fp16. auto is the fastest that leaves the descriptors as they are: bf16 for
-            ConvNeXt variants where the processor multiplies it natively, else fp32 on a CPU, fp16 on a GPU.
+            ConvNeXt variants where the processor multiplies it natively, else fp32.
         batch_size: The most images that are handed to the engine at a time; more use more memory.
-        threads: CPU threads of the whole process's torch; None leaves torch's choice.
+        threads: CPU threads, of torch those of the whole process; None leaves the library's choice.
 
     Raises:
         CheckpointError: The weights cannot be read.
-        DeviceError: The device or precision is not available here.
+        DeviceError: The engine, device or precision is unknown or not available here.
         ConfigError: batch_size or threads is below 1.
     """
 
@@ -87,14 +49,21 @@ class Encoder:
         self,
         weights: str | Path = "lite",
         *,
+        engine: str = "torch",
         device: str = "auto",
         precision: str = "auto",
         batch_size: int = 32,
         threads: int | None = None,
     ) -> None:
-        checkpoint = load(resolve_weights(weights))
-        identity = _identity(checkpoint.config, checkpoint.weights_hash)
-        self._setup(checkpoint.network(), identity, Order(device, precision, batch_size, threads))
+        order = _order(engine, device, precision, batch_size, threads)
+        path = resolve_weights(weights)
+        if path.suffix in exported.SUFFIXES:
+            network = exported.read(path)
+            self._setup(start_exported(network, order), network.identity, order)
+        else:
+            checkpoint = load(path)
+            identity = identity_of(checkpoint)
+            self._setup(start(_frozen(checkpoint.network()), order), identity, order)
 
     @classmethod
     def from_network(
@@ -102,6 +71,7 @@ class Encoder:
         network: LKPAN,
         config: EncoderConfig,
         *,
+        engine: str = "torch",
         device: str = "auto",
         precision: str = "auto",
         batch_size: int = 32,
@@ -110,17 +80,14 @@ class Encoder:
         """An encoder of a network in memory, which is copied; errors as those of the class."""
         if config != network.config:
             raise ConfigError(f"the network was built for {network.config}, not for {config}")
+        order = _order(engine, device, precision, batch_size, threads)
         self = cls.__new__(cls)
         identity = _identity(config, hash_weights(config, network.state_dict()))
-        self._setup(copy.deepcopy(network), identity, Order(device, precision, batch_size, threads))
+        self._setup(start(_frozen(copy.deepcopy(network)), order), identity, order)
         return self
 
-    def _setup(self, network: LKPAN, identity: EncoderIdentity, order: Order) -> None:
-        for name, value in (("batch_size", order.batch_size), ("threads", order.threads)):
-            if value is not None and value < 1:
-                raise ConfigError(f"{name} must be at least 1, got {value}")
-        self.identity, self.batch_size = identity, order.batch_size
-        self._engine = start(network.eval().requires_grad_(requires_grad=False), order)
+    def _setup(self, engine: Engine, identity: EncoderIdentity, order: Order) -> None:
+        self._engine, self.identity, self.batch_size = engine, identity, order.batch_size
 
     @property
     def config(self) -> EncoderConfig:
@@ -144,7 +111,7 @@ class Encoder:
 
     @property
     def precision(self) -> str:
-        """fp32, bf16 or fp16: what auto came to."""
+        """fp32, bf16, fp16 or int8: what auto came to, or what the weights were exported as."""
         return self._engine.precision
 
     def encode(self, images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -176,5 +143,21 @@ class Encoder:
         return descriptors
 
 
+def identity_of(checkpoint: Checkpoint) -> EncoderIdentity:
+    """The identity of an encoder with these weights."""
+    return _identity(checkpoint.config, checkpoint.weights_hash)
+
+
 def _identity(config: EncoderConfig, weights_hash: str) -> EncoderIdentity:
     return EncoderIdentity(config, weights_hash, preprocess.describe(config.image_size))
+
+
+def _order(engine: str, device: str, precision: str, batch_size: int, threads: int | None) -> Order:
+    for name, value in (("batch_size", batch_size), ("threads", threads)):
+        if value is not None and value < 1:
+            raise ConfigError(f"{name} must be at least 1, got {value}")
+    return Order(engine, device, precision, batch_size, threads)
+
+
+def _frozen(network: LKPAN) -> LKPAN:
+    return network.eval().requires_grad_(requires_grad=False)

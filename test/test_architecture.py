@@ -158,10 +158,11 @@ def _normal(distribution: str) -> str:
 @pytest.mark.parametrize(
     ("rooms", "files"),
     [
-        (("lkpan_model", "lkpan_ros.localization", "lkpan_ros.simulation", "lkpan_ros.tools"), ("runtime",)),
+        (("lkpan_model",), ("runtime", "extras")),
+        (("lkpan_ros.localization", "lkpan_ros.simulation", "lkpan_ros.tools"), ("runtime",)),
         (("lkpan_ros.node", "launch"), ("runtime", "ros")),
         (("training",), ("runtime", "training")),
-        (("benchmarks",), ("runtime", "ros", "training", "dev")),
+        (("benchmarks",), ("runtime", "ros", "training", "dev", "extras")),
     ],
 )
 def test_every_third_party_import_is_pinned(rooms: tuple[str, ...], files: tuple[str, ...]) -> None:

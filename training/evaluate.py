@@ -21,6 +21,7 @@ import torch
 
 from lkpan_model.config import variant
 from lkpan_model.encoder import Encoder
+from lkpan_model.engines.choice import ENGINES
 from lkpan_model.engines.precision import PRECISIONS
 from lkpan_model.errors import ConfigError, ModelError
 from lkpan_model.network import LKPAN
@@ -63,7 +64,9 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     directions = directions_of(options.queries, options.gallery)[: 1 if options.one_direction else None]
     _check_ids(ids, directions[0])
     _check_outputs(options)  # before hours of work
-    encoder = load_encoder(options.weights, options.device, options.precision, options.batch_size)
+    encoder = load_encoder(
+        options.weights, options.device, options.precision, options.batch_size, options.engine
+    )
     settings = Settings(
         offsets=options.offsets,
         rotations=options.rotations,
@@ -86,6 +89,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     result = {
         "weights": str(options.weights),
         "encoder": encoder.identity.to_dict(),
+        "engine": options.engine,
         "device": encoder.device,
         "precision": encoder.precision,
         "rotations": options.rotations,
@@ -99,7 +103,9 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def load_encoder(weights: str, device: str, precision: str, batch_size: int) -> Encoder:
+def load_encoder(
+    weights: str, device: str, precision: str, batch_size: int, engine: str = "torch"
+) -> Encoder:
     """Shipped weights by name, a file, or a baseline: `imagenet` or `random`, both of the `lite` variant's shape.
 
     `imagenet` is EfficientNet-Lite0 as trained on ImageNet with the mean of its feature map for a descriptor, since the
@@ -116,9 +122,14 @@ def load_encoder(weights: str, device: str, precision: str, batch_size: int) -> 
         elif weights == "random":
             network = LKPAN(variant("lite"))
         else:
-            return Encoder(weights, device=device, precision=precision, batch_size=batch_size)
+            return Encoder(weights, engine=engine, device=device, precision=precision, batch_size=batch_size)
     return Encoder.from_network(
-        network, network.config, device=device, precision=precision, batch_size=batch_size
+        network,
+        network.config,
+        engine=engine,
+        device=device,
+        precision=precision,
+        batch_size=batch_size,
     )
 
 
@@ -171,6 +182,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--ids", default="", metavar="LIST", help="only these: 0110-0169,0330-0369, of queries and gallery")
     add("--one-direction", action="store_true", help="not the reverse direction of a known dataset")
+    add("--engine", default="torch", choices=ENGINES, help="default torch")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:N (default auto)")
     add("--precision", default="auto", choices=PRECISIONS, help="default auto")
     add("--batch-size", type=int, default=32, metavar="N", help="images a pass of the network (default 32)")

@@ -31,12 +31,14 @@ class Order:
     """How an engine shall run.
 
     Attributes:
+        engine: torch, openvino, onnxruntime.
         device: auto, cpu, cuda, cuda:N.
         precision: auto, fp32, bf16, fp16.
         batch_size: The most images that it will be given at a time.
         threads: On a CPU; None leaves the choice to the library.
     """
 
+    engine: str = "torch"
     device: str = "auto"
     precision: str = "auto"
     batch_size: int = 32

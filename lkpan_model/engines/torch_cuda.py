@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class TorchCuda:
-    """float16 or bfloat16, channels last, through pinned memory; one image at a time by a CUDA graph. See `Engine`.
+    """Channels last, through pinned memory; one image at a time by a CUDA graph. See `Engine`.
 
     A graph starts all kernels of the network in one call: for a single image starting them takes longer than running them.
 

@@ -20,7 +20,7 @@ from lkpan_ros.localization.config import LocalizerConfig
 from lkpan_ros.localization.settings import settings_of, with_values
 
 if TYPE_CHECKING:
-    from lkpan_model.encoder import EncoderIdentity
+    from lkpan_model.identity import EncoderIdentity
 
 FORMAT = "lkpan_calibration"
 VERSION = 1

@@ -24,8 +24,20 @@ class GallerySettings:
 class EncoderSettings:
     """Which weights, and where they run."""
 
-    weights: str = setting("lite", "shipped variant, or path of a .safetensors file", fixed=True)
-    device: str = setting("auto", "auto, cpu, cuda or cuda:N", fixed=True)
+    weights: str = setting(
+        "lite",
+        "shipped variant, or path of a .safetensors file or of an exported network (.onnx, .xml)",
+        fixed=True,
+    )
+    engine: str = setting(
+        "torch",
+        "library that runs the network; openvino is the fastest on a CPU; all but torch are installed on their own",
+        choices=("torch", "openvino", "onnxruntime"),
+        fixed=True,
+    )
+    device: str = setting(
+        "auto", "auto, cpu, cuda or cuda:N; the engines beside torch run on the cpu", fixed=True
+    )
     precision: str = setting(
         "auto", "arithmetic of the network", choices=("auto", "fp32", "bf16", "fp16"), fixed=True
     )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lkpan_model.encoder import EncoderIdentity
+    from lkpan_model.identity import EncoderIdentity
     from lkpan_ros.localization.gallery_index import Rows, TileIndex
     from lkpan_ros.localization.geodesy import LatLon
 
@@ -111,7 +111,7 @@ class Gallery:
     @property
     def encoder_identity(self) -> EncoderIdentity:
         """The encoder that made the descriptors."""
-        from lkpan_model.encoder import EncoderIdentity  # noqa: PLC0415 - torch takes seconds to import
+        from lkpan_model.identity import EncoderIdentity  # noqa: PLC0415 - torch takes seconds to import
 
         return EncoderIdentity.from_dict(self.info.encoder)
 

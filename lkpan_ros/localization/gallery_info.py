@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from lkpan_model.encoder import EncoderIdentity
+    from lkpan_model.identity import EncoderIdentity
 
 
 @dataclass(frozen=True)

@@ -42,13 +42,11 @@ def load_localizer(config: LocalizerConfig) -> LoadedLocalizer:
     # Threads of torch that wait in a loop starve the camera and the autopilot of the other core. Read at the import.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        from lkpan_model.encoder import Encoder  # noqa: PLC0415
+        from lkpan_ros.localization.encoder_loading import load_encoder  # noqa: PLC0415
         from lkpan_ros.localization.localizer import Localizer  # noqa: PLC0415
     except ImportError as error:
         raise ConfigError(f"{error}: install what requirements/runtime.txt lists") from error
-    encoder = Encoder(
-        config.encoder.weights, device=config.encoder.device, precision=config.encoder.precision
-    )
+    encoder = load_encoder(config.encoder)
     gallery, calibration = load_gallery(config, encoder), load_calibration(config, encoder)
     # The first pass allocates; let no frame pay for it.
     encoder.encode([np.zeros((encoder.image_size, encoder.image_size, 3), np.uint8)])

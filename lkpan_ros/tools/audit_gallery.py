@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from lkpan_model.encoder import Encoder
 from lkpan_model.whole_file import write_whole
 from lkpan_ros.errors import ConfigError
 from lkpan_ros.localization.calibration_file import calibrated
 from lkpan_ros.localization.camera import Intrinsics
 from lkpan_ros.localization.config import LocalizerConfig
+from lkpan_ros.localization.encoder_loading import load_encoder
 from lkpan_ros.localization.gallery import Gallery
 from lkpan_ros.localization.localizer import Localizer
 from lkpan_ros.localization.look_alikes import (
@@ -51,6 +51,7 @@ from lkpan_ros.tools.flight_frames import add_camera_options
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from lkpan_model.encoder import Encoder
     from lkpan_ros.localization.look_alikes import LookAlikes
 
 _HFOV_DEG = 70.0
@@ -96,7 +97,7 @@ def _audit(options: argparse.Namespace) -> int:
             "or more, and a change of 0 to 1"
         )
     config = with_values(LocalizerConfig(), parse_assignments(LocalizerConfig(), options.set))
-    encoder = Encoder(options.weights, device=config.encoder.device, precision=config.encoder.precision)
+    encoder = load_encoder(config.encoder, options.weights)
     gallery = Gallery.load(options.gallery, encoder.identity)
     config = calibrated(config, options.gallery, encoder.identity)
     passes = _passes(gallery, options)

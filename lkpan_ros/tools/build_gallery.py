@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         help="side of a pixel, metres (default: the map's own, at most 256 pixels a tile)",
     )
+    add("--engine", default="torch", choices=("torch", "openvino", "onnxruntime"), help="default: torch")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     add("--precision", default="auto", choices=("auto", "fp32", "bf16", "fp16"), help="default: auto")
     add(
@@ -77,7 +78,11 @@ def _build(options: argparse.Namespace) -> None:
     source = open_map(options.map, options.crs)
     grid = plan(source, options.tile_size_m, options.stride_m, options.gsd_m)
     encoder = Encoder(
-        options.weights, device=options.device, precision=options.precision, batch_size=options.batch_size
+        options.weights,
+        engine=options.engine,
+        device=options.device,
+        precision=options.precision,
+        batch_size=options.batch_size,
     )
     kept = KeptDescriptors(_kept_folder(options.output), encoder)
     planned = len(grid.lefts) * len(grid.tops)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from lkpan_model.encoder import Encoder
 from lkpan_ros.errors import ImageError
 from lkpan_ros.localization.calibration_file import find_calibration
 from lkpan_ros.localization.config import LocalizerConfig
+from lkpan_ros.localization.encoder_loading import load_encoder
 from lkpan_ros.localization.flight_log import FlightRecord, read_flight
 from lkpan_ros.localization.flight_summary import summarize
 from lkpan_ros.localization.gallery import Gallery
@@ -33,6 +33,8 @@ from lkpan_ros.tools.track_picture import draw_track
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from lkpan_model.encoder import Encoder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _evaluate(options: argparse.Namespace) -> int:
     config = with_values(LocalizerConfig(), parse_assignments(LocalizerConfig(), options.set))
-    encoder = Encoder(options.weights, device=config.encoder.device, precision=config.encoder.precision)
+    encoder = load_encoder(config.encoder, options.weights)
     gallery = Gallery.load(options.gallery, encoder.identity)
     calibration = find_calibration(config, options.gallery, encoder.identity)
     facts = [*_facts(options, gallery, encoder), ("calibration", calibration.describe(config))]

@@ -13,10 +13,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lkpan_model.encoder import Encoder
 from lkpan_model.whole_file import write_whole
 from lkpan_ros.errors import ConfigError
 from lkpan_ros.localization.config import LocalizerConfig
+from lkpan_ros.localization.encoder_loading import load_encoder
 from lkpan_ros.localization.settings import parse_assignments, with_values
 from lkpan_ros.simulation.scenario import SENSOR_FIGURES
 from lkpan_ros.tools.cli import run
@@ -71,7 +71,7 @@ def _fool(options: argparse.Namespace) -> int:
     sites = [TrialSite(options.output / f"seed_{seed}", seed, settings) for seed in seeds]
     trials = [SeedTrial(site, variants, config, options.keep_frames) for site in sites]
     trials[0].frame_count()  # refuses settings that make no world or no flight
-    encoder = Encoder(options.weights, device=config.encoder.device, precision=config.encoder.precision)
+    encoder = load_encoder(config.encoder, options.weights)
     options.output.mkdir(parents=True, exist_ok=True)
     pending = [trial for t in trials if (trial := t.missing(encoder.identity)).variants]
     if pending:

@@ -14,10 +14,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lkpan_model.encoder import Encoder
 from lkpan_model.whole_file import write_whole
 from lkpan_ros.errors import ConfigError
 from lkpan_ros.localization.config import LocalizerConfig
+from lkpan_ros.localization.encoder_loading import load_encoder
 from lkpan_ros.localization.geodesy import LocalFrame
 from lkpan_ros.localization.outcomes import read_outcomes
 from lkpan_ros.localization.raster import Bounds
@@ -71,7 +71,7 @@ def _trials(options: argparse.Namespace) -> None:
         LocalizerConfig(), SENSOR_FIGURES | parse_assignments(LocalizerConfig(), options.set)
     )
     trials = _planned(options, config)
-    encoder = Encoder(options.weights, device=config.encoder.device, precision=config.encoder.precision)
+    encoder = load_encoder(config.encoder, options.weights)
     options.output.mkdir(parents=True, exist_ok=True)
     pending = [trial if options.force else trial.missing(encoder.identity) for trial in trials]
     pending = [trial for trial in pending if trial.variants]

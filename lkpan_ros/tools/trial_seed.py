@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from lkpan_model.encoder import Encoder, EncoderIdentity
+    from lkpan_model.encoder import Encoder
+    from lkpan_model.identity import EncoderIdentity
     from lkpan_ros.localization.config import LocalizerConfig
     from lkpan_ros.localization.outcomes import FrameOutcome
     from lkpan_ros.localization.types import Frame

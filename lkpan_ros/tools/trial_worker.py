@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 import cv2
 
-from lkpan_model.encoder import Encoder
 from lkpan_model.errors import ModelError
 from lkpan_ros.errors import FlightError, LkpanError
+from lkpan_ros.localization.encoder_loading import load_encoder
 
 if TYPE_CHECKING:
     from multiprocessing.sharedctypes import Synchronized
     from multiprocessing.synchronize import Event
 
+    from lkpan_model.encoder import Encoder
     from lkpan_ros.localization.config import EncoderSettings
     from lkpan_ros.tools.trial_seed import SeedTrial
 
@@ -49,13 +50,13 @@ def start(weights: str, settings: EncoderSettings, flown: Synchronized[int], sto
 
     Args:
         weights: Of the encoder.
-        settings: Its device and precision.
+        settings: How it runs.
         flown: Counts the frames of all processes.
         stop: Set: the flights are to end.
     """
     global _worker  # noqa: PLW0603 - how a pool's initializer hands something on
     cv2.setNumThreads(1)
-    encoder = Encoder(weights, device=settings.device, precision=settings.precision, threads=1)
+    encoder = load_encoder(settings, weights, threads=1)
     _worker = _Worker(encoder, flown, stop)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lkpan_model.config import variant
-from lkpan_model.encoder import EncoderIdentity
+from lkpan_model.identity import EncoderIdentity
 from lkpan_ros.localization.gallery import Gallery
 from lkpan_ros.localization.gallery_info import GalleryInfo
 from lkpan_ros.localization.geodesy import LatLon

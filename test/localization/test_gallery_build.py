@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lkpan_model.encoder import Encoder, EncoderIdentity
+    from lkpan_model.encoder import Encoder
+    from lkpan_model.identity import EncoderIdentity
     from lkpan_ros.localization.raster import MapSource
 
 CRS = LocalFrame(LatLon(47.0, 8.0)).crs

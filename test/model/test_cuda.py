@@ -63,8 +63,17 @@ def test_agrees_with_the_plain_network(name: str, precision: str) -> None:
     assert cosine(expected, np.roll(expected, 1, axis=0)) < 0.9999  # the images do differ
 
 
-def test_auto_is_fp16_for_lite(shipped: Encoder) -> None:
-    assert (shipped.device, shipped.precision) == ("cuda", "fp16")
+@pytest.mark.parametrize("name", ["shipped", "lite"])
+def test_fp16_is_close(name: str) -> None:
+    network = network_of(name)
+    images = pictures(6, network.config.image_size)
+    encoder = Encoder.from_network(network, network.config, device="cuda", precision="fp16")
+    least = 0.9999 if name == "shipped" else 0.999
+    assert cosine(encoder.encode(images), plain(network, images)) >= least
+
+
+def test_auto_is_fp32_for_lite(shipped: Encoder) -> None:
+    assert (shipped.device, shipped.precision) == ("cuda", "fp32")
 
 
 def test_every_number_of_images_is_taken(shipped: Encoder) -> None:

@@ -11,8 +11,9 @@ import torch
 
 from lkpan_model import checkpoint
 from lkpan_model.config import EncoderConfig, variant
-from lkpan_model.encoder import Encoder, EncoderIdentity
+from lkpan_model.encoder import Encoder
 from lkpan_model.errors import CheckpointError, ConfigError, DeviceError, InputError, ModelError
+from lkpan_model.identity import EncoderIdentity
 from lkpan_model.network import LKPAN
 from lkpan_model.preprocess import normalise, to_batch
 from test.model.conftest import SMALL_CONVNEXT, SMALL_LITE, calibrated
