@@ -13,7 +13,7 @@ unexport PYTHONPATH PYTHONHOME LD_LIBRARY_PATH AMENT_PREFIX_PATH CMAKE_PREFIX_PA
 unexport ROS_DISTRO ROS_VERSION ROS_PYTHON_VERSION RMW_IMPLEMENTATION
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fooling test test-quick bench lint format clean
+.PHONY: help setup demo fooling soak test test-quick bench lint format clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## */\t/' | expand -t 14
@@ -34,6 +34,9 @@ demo: $(STAMP)  ## fly over the built-in world: camera and localizer as two proc
 fooling: $(STAMP)  ## fool the localizer in every known way over simulated flights (half an hour on two cores)
 	@$(PY) -m lkpan_ros.tools.fooling --output fooling_output
 
+soak: $(STAMP)  ## let everything go wrong beside a flying localizer for MINUTES (10) by SEED (1)
+	@$(PY) -m test.soak --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1)
+
 test: lint test-quick  ## checks, quick tests, then slow ones and those on a real ROS graph
 	$(PYTEST) -m "slow or ros" --dist loadfile
 
@@ -53,5 +56,5 @@ format: $(STAMP)  ## let ruff put the code in order
 	$(PY) -m ruff check --fix .
 
 clean:  ## remove what was made, except .venv
-	rm -rf build install log demo_output fooling_output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build install log demo_output fooling_output soak_output .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -58,6 +58,13 @@ def describe_silence(node: Node, settings: ImageSettings) -> str:
     return f"{text}: the camera does not send"
 
 
+def describe_crowd(node: Node, settings: ImageSettings) -> str:
+    """What is wrong where several publish on the topic; empty where one does, or none."""
+    topic = _topic(node, settings)
+    count = node.count_publishers(topic)
+    return f"{count} publishers on {topic}: pictures of several cameras are mixed" if count > 1 else ""
+
+
 def _topic(node: Node, settings: ImageSettings) -> str:
     """Remapped first, so that the compressed topic is found beside the raw one, as image_transport has it."""
     topic = str(node.resolve_topic_name("image"))

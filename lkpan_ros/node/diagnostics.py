@@ -85,13 +85,13 @@ class Statistics:
                 f"the clock of the pictures has gone back by {back_s:.1f} s: started anew",
             )
 
-    def verdict(self, settings: DiagnosticsSettings, silence: str, conflict: str) -> tuple[bytes, str]:
+    def verdict(self, settings: DiagnosticsSettings, silence: str, doubt: str) -> tuple[bytes, str]:
         """Level and message.
 
         Args:
             settings: When to complain.
             silence: What is known about a camera that does not speak.
-            conflict: What the pictures contradict; empty: nothing.
+            doubt: What may be wrong with the inputs though there are fixes; empty: nothing.
         """
         now_s = time.monotonic()
         with self._lock:
@@ -103,8 +103,8 @@ class Statistics:
             if now_s - self._fix_s > settings.no_fix_warn_s:
                 last = f"; last: {self._last_rejection}" if self._last_rejection else ""
                 return DiagnosticStatus.WARN, f"no fix for {now_s - self._fix_s:.0f} s{last}"
-        if conflict:
-            return DiagnosticStatus.WARN, conflict
+        if doubt:
+            return DiagnosticStatus.WARN, doubt
         return DiagnosticStatus.OK, "localizing"
 
     def values(self) -> dict[str, str]:

@@ -19,7 +19,7 @@ from std_srvs.srv import Trigger
 from lkpan_model.errors import ModelError
 from lkpan_ros.errors import LkpanError
 from lkpan_ros.localization.types import Reason, Refusal, Rejection
-from lkpan_ros.node.camera_topic import describe_silence, subscribe
+from lkpan_ros.node.camera_topic import describe_crowd, describe_silence, subscribe
 from lkpan_ros.node.diagnostics import Statistics, status
 from lkpan_ros.node.live_localizer import LiveLocalizer
 from lkpan_ros.node.messages import to_seconds
@@ -265,8 +265,9 @@ class LocalizerNode(LifecycleNode):
         level, message, values = DiagnosticStatus.OK, "inactive", {}
         if self._running is not None:
             silence = describe_silence(self, self._settings.node.image)
-            conflict = self._loaded.localizer.prior_conflict if self._loaded else ""
-            level, message = self._statistics.verdict(self._settings.node.diagnostics, silence, conflict)
+            doubt = self._loaded.localizer.prior_conflict if self._loaded else ""
+            doubt = doubt or describe_crowd(self, self._settings.node.image)
+            level, message = self._statistics.verdict(self._settings.node.diagnostics, silence, doubt)
             values = self._statistics.values()
         elif self._loaded is None:
             level = DiagnosticStatus.ERROR if self._failure else DiagnosticStatus.OK

@@ -29,7 +29,15 @@ PATIENCE_S = 240.0
 
 
 class Process:
-    """An executable of the package in a process of its own, its output in a file."""
+    """A node in a process of its own, its output in a file.
+
+    Args:
+        module: Of `lkpan_ros.node`, or by its whole dotted name.
+        namespace: Of its topics.
+        folder: Of its output.
+        parameters: It is started with.
+        more: Arguments.
+    """
 
     def __init__(
         self, module: str, namespace: str, folder: Path, parameters: dict[str, Any], *more: str
@@ -40,7 +48,7 @@ class Process:
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [
-                    sys.executable, "-m", f"lkpan_ros.node.{module}",
+                    sys.executable, "-m", module if "." in module else f"lkpan_ros.node.{module}",
                     "--ros-args", "-r", f"__ns:={namespace}", *arguments, *more,
                 ],
                 cwd=REPOSITORY,
@@ -51,6 +59,10 @@ class Process:
     @property
     def output(self) -> str:
         return self._log.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def alive(self) -> bool:
@@ -106,7 +118,10 @@ class Graph:
                 pytest.fail(f"in vain: waited for {what}{output}")
             if needs is not None and not needs.alive:
                 pytest.fail(f"ended before {what}{output}")
-            self._executor.spin_once(timeout_sec=0.02)
+            self.spin_once()
+
+    def spin_once(self) -> None:
+        self._executor.spin_once(timeout_sec=0.02)
 
     def collect(self, kind: type, topic: str, qos: QoSProfile = RELIABLE) -> list[Any]:
         """A list that grows with what is published."""
