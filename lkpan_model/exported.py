@@ -51,7 +51,7 @@ def write_manifest(exported: Exported) -> Path:
         "precision": exported.precision,
         "files": {path.name: _sha256(path) for path in _files(exported.path)},
     }
-    manifest = _manifest(exported.path)
+    manifest = manifest_path(exported.path)
     try:
         write_whole(manifest, (json.dumps(content, indent=1) + "\n").encode())
     except OSError as error:
@@ -65,7 +65,7 @@ def read(path: Path) -> Exported:
     Raises:
         CheckpointError: Nothing is known of it, or a file is missing, damaged or of a future version.
     """
-    manifest = _manifest(path)
+    manifest = manifest_path(path)
     try:
         content = json.loads(manifest.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -103,7 +103,8 @@ def _parse(content: Any, path: Path, manifest: Path) -> tuple[Exported, dict[str
         raise CheckpointError(f"{manifest} has no readable identity: {error}") from error
 
 
-def _manifest(path: Path) -> Path:
+def manifest_path(path: Path) -> Path:
+    """The file that says what is known of an exported network."""
     return path.with_name(f"{path.name}.json")
 
 

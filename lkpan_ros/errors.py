@@ -23,3 +23,7 @@ class FlightError(LkpanError):
 
 class ImageError(LkpanError):
     """An image (file or message) cannot be decoded, or its size, step or encoding contradict its data."""
+
+
+class SignatureError(LkpanError):
+    """A gallery, weights or a calibration is not signed by the key that is asked for, or a key cannot be read."""

@@ -21,6 +21,7 @@ from lkpan_ros.localization.settings import settings_of, with_values
 
 if TYPE_CHECKING:
     from lkpan_model.identity import EncoderIdentity
+    from lkpan_ros.localization.signature import PublicKey
 
 FORMAT = "lkpan_calibration"
 VERSION = 1
@@ -107,17 +108,23 @@ def calibrated(
 
 
 def find_calibration(
-    config: LocalizerConfig, gallery_path: Path | None, encoder: EncoderIdentity
+    config: LocalizerConfig,
+    gallery_path: Path | None,
+    encoder: EncoderIdentity,
+    public_key: PublicKey | None = None,
 ) -> CalibrationInUse:
     """The calibration in `calibration.path`, else the one beside the gallery, else the shipped figures.
 
     Raises:
         ConfigError: The file is missing, damaged or altered, or was fitted for other weights.
+        SignatureError: A key is given, and the file is not signed with it.
     """
     path = _which(config.calibration.path, gallery_path)
     if path is None:
         return CalibrationInUse()
     calibration = read_calibration(path)
+    if public_key is not None:
+        public_key.require("calibration", path, content_hash(calibration))
     if calibration.encoder != encoder.weights_hash:
         raise ConfigError(
             f"{path}: was fitted for the weights {calibration.encoder}, those in use are {encoder.weights_hash}; "
@@ -137,9 +144,14 @@ def write_calibration(path: Path, calibration: Calibration) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    content = {"format": FORMAT, "version": VERSION, **_plain(calibration)}
+    content = _content(calibration)
     text = json.dumps({**content, "sha256": _checksum(content)}, indent=2, allow_nan=False)
     write_whole(path, f"{text}\n".encode())
+
+
+def content_hash(calibration: Calibration) -> str:
+    """SHA-256, hexadecimal, over all that a calibration says."""
+    return _checksum(_content(calibration))
 
 
 def read_calibration(path: Path) -> Calibration:
@@ -193,8 +205,9 @@ def _check_numbers(settings: object) -> None:
     with_values(LocalizerConfig(), settings)
 
 
-def _plain(calibration: Calibration) -> dict[str, Any]:
-    return {**asdict(calibration), "fitted_on": list(calibration.fitted_on)}
+def _content(calibration: Calibration) -> dict[str, Any]:
+    plain = {**asdict(calibration), "fitted_on": list(calibration.fitted_on)}
+    return {"format": FORMAT, "version": VERSION, **plain}
 
 
 def _checksum(content: Mapping[str, Any]) -> str:

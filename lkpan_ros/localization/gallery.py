@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lkpan_model.identity import EncoderIdentity
     from lkpan_ros.localization.gallery_index import Rows, TileIndex
     from lkpan_ros.localization.geodesy import LatLon
+    from lkpan_ros.localization.signature import PublicKey
 
 _REBUILD = "rebuild it with build_gallery"
 
@@ -132,7 +133,11 @@ class Gallery:
 
     @classmethod
     def load(
-        cls, path: str | Path, encoder_identity: EncoderIdentity | None = None, index: str = ""
+        cls,
+        path: str | Path,
+        encoder_identity: EncoderIdentity | None = None,
+        index: str = "",
+        public_key: PublicKey | None = None,
     ) -> Gallery:
         """Read and verify a gallery; one of gigabytes is mapped, and what is used of it verified at that moment.
 
@@ -140,13 +145,15 @@ class Gallery:
             path: The file.
             encoder_identity: Of the encoder that will be used with it; None: not checked.
             index: How its tiles are looked up: empty: as the file says, `exact`: by comparing all of them.
+            public_key: Whose signature it must have; None: not asked for.
 
         Raises:
             GalleryError: The file is missing, truncated, altered, of a future version, no gallery, or was made with
                 another encoder or another index than the one asked for.
+            SignatureError: A key is given, and the file is not signed with it.
         """
         path = Path(path)
-        values, arrays, digest = gallery_file.read(path)
+        values, arrays, digest = gallery_file.read(path, public_key)
         try:
             info = GalleryInfo.from_dict(values)
             descriptors, positions_m = arrays.pop("descriptors"), arrays.pop("positions_m")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from lkpan_ros.localization.signature import PublicKey
+
     Arrays = Mapping[str, NDArray[Any] | StoredArray]
 
 FORMAT = "lkpan_gallery"
@@ -101,14 +103,19 @@ def _entries(names: list[str], arrays: Arrays) -> dict[str, dict[str, Any]]:
     return entries
 
 
-def read(path: Path) -> tuple[dict[str, Any], dict[str, Any], str]:
+def read(path: Path, public_key: PublicKey | None = None) -> tuple[dict[str, Any], dict[str, Any], str]:
     """Read a container and verify it; a large one is mapped, and its large arrays are verified when they are used.
+
+    Args:
+        path: The file.
+        public_key: Whose signature it must have; None: not asked for.
 
     Returns:
         The information, the arrays (`StoredArray` where mapped), and the content hash.
 
     Raises:
         GalleryError: The file is missing, no gallery, of a future version, truncated or altered.
+        SignatureError: A key is given, and the file is not signed with it.
     """
     if not path.is_file():
         raise GalleryError(f"{path}: there is no such file; make it with build_gallery --output {path}")
@@ -135,9 +142,22 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any], str]:
         raise GalleryError(
             f"{path}: is truncated, damaged or no gallery ({error}); copy it again or {_REBUILD}"
         ) from error
+    if public_key is not None:
+        public_key.require("gallery", path, found)
     if path.stat().st_size < MAPPED_FROM_BYTES:
-        return json.loads(info), {**arrays, **{name: rows.whole() for name, rows in stored.items()}}, found
-    return json.loads(info), {**arrays, **stored}, found
+        stored = {name: rows.whole() for name, rows in stored.items()}
+    return _parsed(path, info), {**arrays, **stored}, found
+
+
+def _parsed(path: Path, info: str) -> dict[str, Any]:
+    """A checksum is no proof that who wrote it meant well."""
+    try:
+        values = json.loads(info)
+    except (ValueError, RecursionError) as error:
+        raise GalleryError(f"{path}: its information cannot be read ({error}); {_REBUILD}") from error
+    if not isinstance(values, dict):
+        raise GalleryError(f"{path}: its information is no table of values; {_REBUILD}")
+    return values
 
 
 def _mapped(path: Path, names: set[str]) -> dict[str, NDArray[Any]]:

@@ -31,6 +31,7 @@ class Setting:
         high: Largest allowed number (included), or None.
         choices: Allowed texts; empty for any.
         fixed: True: read when the node is configured, cannot change while it runs.
+        read_only: True: given at the start, cannot change at all.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Setting:
     high: float | None = None
     choices: tuple[str, ...] = ()
     fixed: bool = False
+    read_only: bool = False
 
     def check(self, value: object) -> Value:
         """The value in the setting's own type.
@@ -73,11 +75,18 @@ def setting(
     high: float | None = None,
     choices: tuple[str, ...] = (),
     fixed: bool = False,
+    read_only: bool = False,
 ) -> Any:
     """A dataclass field that carries what `Setting` says of it."""
-    return field(
-        default=default, metadata={"doc": doc, "low": low, "high": high, "choices": choices, "fixed": fixed}
-    )
+    metadata = {
+        "doc": doc,
+        "low": low,
+        "high": high,
+        "choices": choices,
+        "fixed": fixed,
+        "read_only": read_only,
+    }
+    return field(default=default, metadata=metadata)
 
 
 def settings_of(config: object) -> Iterator[Setting]:

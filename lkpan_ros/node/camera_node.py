@@ -37,7 +37,7 @@ class CameraNode(Node):
 
     def __init__(self) -> None:
         super().__init__("camera")
-        self._config = declare(self, CameraNodeConfig())
+        self._config = declare(self, CameraNodeConfig(), read_only=True)
         warn_of_unknown(self)
         self.finished: Future[int] = Future()
         self._stopping = threading.Event()

@@ -59,7 +59,7 @@ class FlightMonitor(Node):
 
     def __init__(self) -> None:
         super().__init__("flight_monitor")
-        self._config = declare(self, MonitorConfig()).monitor
+        self._config = declare(self, MonitorConfig(), read_only=True).monitor
         warn_of_unknown(self)
         self.finished: Future[int] = Future()
         self._frames: dict[_Stamp, dict[str, Any]] = {}

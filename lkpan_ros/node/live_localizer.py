@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from lkpan_ros.node.loading import load_calibration, load_gallery, load_localizer
+from lkpan_ros.node.loading import load_calibration, load_gallery, load_localizer, load_public_key
 
 if TYPE_CHECKING:
     from lkpan_ros.localization.config import LocalizerConfig
@@ -18,14 +18,16 @@ class LiveLocalizer:
 
     Args:
         config: What was given; the calibration is laid under it, now and at every change.
+        public_key: File of the key that every file must be signed with; empty: none.
 
     Raises:
         LkpanError, ModelError: As `load_localizer`.
     """
 
-    def __init__(self, config: LocalizerConfig) -> None:
+    def __init__(self, config: LocalizerConfig, public_key: str = "") -> None:
         self._lock = threading.Lock()
-        self._loaded = load_localizer(config)
+        self._public_key = load_public_key(public_key)
+        self._loaded = load_localizer(config, self._public_key)
         self._given = config
         self._calibration = self._loaded.calibration
 
@@ -71,8 +73,8 @@ class LiveLocalizer:
         Raises:
             LkpanError: One of them cannot be used; the old ones stay.
         """
-        gallery = load_gallery(self._given, self._loaded.encoder)
-        calibration = load_calibration(self._given, self._loaded.encoder)
+        gallery = load_gallery(self._given, self._loaded.encoder, self._public_key)
+        calibration = load_calibration(self._given, self._loaded.encoder, self._public_key)
         with self._lock:
             self._calibration = calibration
             self._loaded.localizer.configure(calibration.apply(self._given))
@@ -89,4 +91,5 @@ class LiveLocalizer:
             "weights": self._given.encoder.weights,
             "encoder": str(self._loaded.encoder.identity),
             "calibration": self.calibration,
+            "signed_by": self._public_key.fingerprint if self._public_key else "not asked for",
         }

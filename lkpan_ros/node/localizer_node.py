@@ -76,7 +76,7 @@ class LocalizerNode(LifecycleNode):
         self._running: Running | None = None
         self._statistics = Statistics()
         self._stamps = StampWatch()
-        self._failure = ""
+        self._failure = self._not_reloaded = ""
         self._settings = LiveSettings(self, self._settings_changed)
         autostart = ParameterDescriptor(description="configure and activate at the start", read_only=True)
         self.declare_parameter("autostart", False, autostart)
@@ -101,12 +101,12 @@ class LocalizerNode(LifecycleNode):
         """Load weights and gallery."""
         start_s = time.monotonic()
         try:
-            localizer = LiveLocalizer(self._settings.localizer)
+            localizer = LiveLocalizer(self._settings.localizer, self._settings.node.gallery.public_key)
         except (LkpanError, ModelError) as error:
             return self._refuse_to_configure(str(error))
         except Exception as error:  # noqa: BLE001 - rclpy would drop it without a word
             return self._refuse_to_configure(f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
-        self._failure = ""
+        self._failure = self._not_reloaded = ""
         self._settings.freeze(fixed=True)
         self._stamps = StampWatch()
         self._loaded = Loaded(localizer, Publishers(self))
@@ -244,10 +244,11 @@ class LocalizerNode(LifecycleNode):
         try:
             localizer.reload()
         except LkpanError as error:
-            response.message = f"the old gallery stays in use: {error}"
+            response.message = self._not_reloaded = f"the old gallery stays in use: {error}"
             self.get_logger().error(response.message)
             return response
         self._loaded.publishers.outline(localizer.gallery, self._settings.node.fix)
+        self._not_reloaded = ""
         response.success = True
         response.message = f"{len(localizer.gallery)} tiles, calibration {localizer.calibration}"
         self.get_logger().info(f"reloaded: {response.message}")
@@ -269,6 +270,8 @@ class LocalizerNode(LifecycleNode):
             doubt = doubt or describe_crowd(self, self._settings.node.image)
             level, message = self._statistics.verdict(self._settings.node.diagnostics, silence, doubt)
             values = self._statistics.values()
+            if self._not_reloaded and level == DiagnosticStatus.OK:
+                level, message = DiagnosticStatus.WARN, self._not_reloaded
         elif self._loaded is None:
             level = DiagnosticStatus.ERROR if self._failure else DiagnosticStatus.OK
             message = f"cannot be configured: {self._failure}" if self._failure else "unconfigured"

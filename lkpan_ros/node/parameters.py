@@ -14,6 +14,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from lkpan_ros.errors import ConfigError
 from lkpan_ros.localization.config import LocalizerConfig
 from lkpan_ros.localization.settings import Setting, setting, settings_of, with_values
+from lkpan_ros.node.folders import Folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,9 +121,34 @@ class DiagnosticsSettings:
 
 
 @dataclass(frozen=True)
+class TrustSettings:
+    """Whose galleries, weights and calibrations are used."""
+
+    public_key: str = setting(
+        "",
+        "key made by lkpan_ros.tools.sign: gallery, weights and calibration must be signed with it; empty: by nobody",
+        read_only=True,
+    )
+
+
+@dataclass(frozen=True)
+class FileSettings:
+    """Which files may be named by who can set parameters."""
+
+    folders: str = setting(
+        "",
+        "folders, separated by colons, that gallery, weights and calibration may be set to lie in after the start; "
+        "empty: those of the files that were given at the start",
+        read_only=True,
+    )
+
+
+@dataclass(frozen=True)
 class NodeConfig:
     """The settings of the localizer node that concern ROS alone."""
 
+    gallery: TrustSettings = field(default_factory=TrustSettings)
+    files: FileSettings = field(default_factory=FileSettings)
     image: ImageSettings = field(default_factory=ImageSettings)
     height: HeightSettings = field(default_factory=HeightSettings)
     sync: SyncSettings = field(default_factory=SyncSettings)
@@ -131,8 +157,13 @@ class NodeConfig:
     diagnostics: DiagnosticsSettings = field(default_factory=DiagnosticsSettings)
 
 
-def declare(node: Node, config: C) -> C:
+def declare(node: Node, config: C, *, read_only: bool = False) -> C:
     """Declare every setting of a configuration as a parameter of a node.
+
+    Args:
+        node: Gets the parameters.
+        config: Their names, defaults, meanings and ranges.
+        read_only: True: they are given at the start and cannot be changed.
 
     Returns:
         The configuration with what was given at the start.
@@ -143,7 +174,9 @@ def declare(node: Node, config: C) -> C:
         ConfigError: It is of another type, or none of the choices.
     """
     values: dict[str, Any] = {
-        entry.name: node.declare_parameter(entry.name, entry.default, _descriptor(entry)).value
+        entry.name: node.declare_parameter(
+            entry.name, entry.default, _descriptor(entry, read_only=read_only)
+        ).value
         for entry in settings_of(config)
     }
     return with_values(config, values)
@@ -166,6 +199,7 @@ class LiveSettings:
     def __init__(self, node: Node, on_change: Callable[[], None]) -> None:
         self.localizer = declare(node, LocalizerConfig())
         self.node = declare(node, NodeConfig())
+        self._folders = Folders(self.node.files.folders, self.localizer)
         self._on_change = on_change
         self._fixed = False
         node.add_on_set_parameters_callback(self._check)
@@ -178,10 +212,11 @@ class LiveSettings:
     def _check(self, changes: list[Parameter[Any]]) -> SetParametersResult:
         values: dict[str, Any] = {change.name: change.value for change in changes}
         try:
-            _changed(self.localizer, values)
+            wanted = _changed(self.localizer, values)
             _changed(self.node, values)
             if self._fixed:
                 self._check_not_fixed(values)
+            self._folders.check(self.localizer, wanted)
         except ConfigError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
@@ -215,17 +250,20 @@ def warn_of_unknown(node: Node) -> None:
             node.get_logger().warning(f"there is no parameter {name!r}; it is ignored, check its spelling")
 
 
-def _descriptor(entry: Setting) -> ParameterDescriptor:
+def _descriptor(entry: Setting, *, read_only: bool) -> ParameterDescriptor:
     notes = []
     if entry.choices:
         notes.append(f"one of {', '.join(entry.choices)}")
     if entry.fixed:
         notes.append("read when the node is configured")
+    if entry.read_only or read_only:
+        notes.append("given at the start, cannot be changed")
     # Typed by `Setting.check`, which takes 30 for 30.0 and names the parameter that it refuses; rclpy does neither.
     descriptor = ParameterDescriptor(
         name=entry.name,
         description=entry.doc,
         additional_constraints="; ".join(notes),
+        read_only=entry.read_only or read_only,
         dynamic_typing=True,
     )
     if entry.low is None and entry.high is None:

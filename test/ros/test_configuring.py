@@ -30,8 +30,10 @@ pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def localizer(graph: Graph, world: SmallWorld) -> LocalizerProcess:
-    process = LocalizerProcess(graph, EASY | {"encoder.precision": "fp32", "image.reliability": "reliable"})
+def localizer(graph: Graph, world: SmallWorld, tmp_path_factory: pytest.TempPathFactory) -> LocalizerProcess:
+    given = {"encoder.precision": "fp32", "image.reliability": "reliable"}
+    folders = {"files.folders": tmp_path_factory.getbasetemp()}
+    process = LocalizerProcess(graph, EASY | given | folders)
     assert process.state() == State.PRIMARY_STATE_UNCONFIGURED
     return process
 
