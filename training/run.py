@@ -11,6 +11,7 @@ import torch
 from lkpan_model import config as encoder_config
 from lkpan_model.errors import CheckpointError, ConfigError
 from lkpan_model.network import LKPAN
+from lkpan_model.torch_file import read_torch_file
 from lkpan_model.whole_file import whole_file
 from training import stages
 from training.averaging import WeightAverage
@@ -86,7 +87,7 @@ class Run:
             ConfigError: It is of a run with other settings.
         """
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = read_torch_file(path)
             saved = json.loads(state["config"])
         except Exception as error:
             raise CheckpointError(f"cannot resume from {path} ({error}): start without --resume") from error

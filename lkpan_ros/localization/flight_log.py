@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from lkpan_ros.errors import FlightError
 from lkpan_ros.localization.geodesy import LatLon
+from lkpan_ros.localization.paths import inside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,8 +57,8 @@ def read_flight(path: Path) -> tuple[FlightRecord, ...]:
     The pictures are not opened.
 
     Raises:
-        FlightError: The file is missing, empty or without the column `file`, or a value is no number or out of
-            its range; the message names file, line, column and value.
+        FlightError: The file is missing, empty or without the column `file`, a picture is not inside its folder, or
+            a value is no number or out of its range; the message names file, line, column and value.
     """
     if path.is_dir():
         path = path / "flight.csv"
@@ -116,7 +117,10 @@ class _Line:
         name = (self.row.get("file") or "").strip()
         if not name:
             raise self._error("file", "", "give the path of a picture")
-        return self.path.parent / name
+        picture = inside(self.path.parent, name)
+        if picture is None:
+            raise self._error("file", name, f"name a picture inside {self.path.parent}")
+        return picture
 
     def _stamp(self, number: int) -> float:
         stamp = self._number("stamp_s")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lkpan_ros.localization.array_file import read_npy
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -39,12 +41,11 @@ class KeptDescriptors:
     def find(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float16] | None:
         """(B, D) float16 of these images, or None where there are none, or they are damaged."""
         try:
-            descriptors = np.load(self._path(images), allow_pickle=False)
-        except (OSError, ValueError, EOFError):
+            descriptors = read_npy(self._path(images))
+        except (OSError, ValueError):
             return None
         whole = (
-            isinstance(descriptors, np.ndarray)
-            and descriptors.dtype == np.float16
+            descriptors.dtype == np.float16
             and descriptors.ndim == 2
             and len(descriptors) == len(images)
             and are_unit(descriptors)

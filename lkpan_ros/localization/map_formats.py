@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 import re
 import sqlite3
+import sys
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
@@ -16,6 +18,7 @@ from rasterio.transform import Affine, from_bounds
 
 from lkpan_ros.errors import MapError
 from lkpan_ros.localization.map_sheets import WEB_MERCATOR, RasterSheet, TileSheet, open_dataset
+from lkpan_ros.localization.paths import inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,6 +32,9 @@ _IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 _TILES = (".png", ".jpg", ".jpeg", ".webp")
 _CSV_COLUMNS = ("file", "north", "west", "south", "east")
 _MAX_ZOOM = 30
+_MOST_TILE_BYTES = 64 * 1024 * 1024
+# What a query over an MBTiles file may take: a row of a real one takes some 20 bytes and 30 steps of SQLite's machine.
+_STEPS_AT_LEAST, _STEPS_PER_BYTE, _STEPS_AT_ONCE = 1_000_000, 20, 10_000
 
 
 def read_sheets(path: Path, crs: str | None) -> tuple[Sheet, ...]:
@@ -109,11 +115,10 @@ def _csv_sheets(path: Path, crs: str | None) -> Iterator[Sheet]:
 
 
 def _csv_sheet(path: Path, where: str, row: Mapping[str, str | None]) -> Sheet:
-    folder = path.parent.resolve()
-    image = (folder / (row["file"] or "")).resolve()
-    if not image.is_relative_to(folder) or image == folder:
+    image = inside(path.parent, row["file"] or "")
+    if image is None:
         raise MapError(
-            f"{where}: file {row['file']!r} is not inside {folder}; put it there and name it relatively"
+            f"{where}: file {row['file']!r} is not inside {path.parent}; put it there and name it relatively"
         )
     try:
         north, west, south, east = (float(row[name] or "nan") for name in _CSV_COLUMNS[1:])
@@ -163,7 +168,9 @@ def _mbtiles(path: Path, crs: str | None) -> Sheet:
     """MBTiles 1.3: SQLite with the table tiles, rows counted from the south."""
     _one_crs(path, WEB_MERCATOR, crs)
     tiles = "SELECT zoom_level, tile_column, tile_row FROM tiles WHERE zoom_level = (SELECT MAX(zoom_level) FROM tiles)"
-    keys = [(int(z), int(x), int(row)) for z, x, row in _query(path, tiles)]
+    keys = _query(path, tiles)
+    if not all(isinstance(number, int) for key in keys for number in key):
+        raise MapError(f"{path}: the numbers of its tiles are not all whole numbers; make it again")
     if not keys or not 0 <= keys[0][0] <= _MAX_ZOOM:
         raise MapError(f"{path}: has no tiles of a zoom from 0 to {_MAX_ZOOM}; make it again")
     zoom = keys[0][0]
@@ -176,15 +183,28 @@ def _mbtiles(path: Path, crs: str | None) -> Sheet:
 def _mbtiles_bytes(path: Path, zoom: int, x: int, y: int) -> bytes | None:
     one = "SELECT tile_data FROM tiles WHERE zoom_level = ? AND tile_column = ? AND tile_row = ?"
     found = _query(path, one, zoom, x, 2**zoom - 1 - y)
-    return bytes(found[0][0]) if found else None
+    if found and not isinstance(found[0][0], bytes):
+        raise MapError(f"{path}: tile {zoom}/{x}/{y} is no picture; make it again")
+    return found[0][0] if found else None
 
 
-def _query(path: Path, sql: str, *values: int) -> list[tuple[int | bytes, ...]]:
+def _query(path: Path, sql: str, *values: int) -> list[tuple[Any, ...]]:
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            _bound(database, path.stat().st_size)
             return database.execute(sql, values).fetchall()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError, MemoryError, OverflowError) as error:
         raise MapError(f"{path}: is no readable MBTiles file ({error}); make it again") from error
+
+
+def _bound(database: sqlite3.Connection, size: int) -> None:
+    """A table may be a view, which computes: without end, or a value as long as SQLite can have, unless it is bounded."""
+    steps = _STEPS_AT_LEAST + size * _STEPS_PER_BYTE
+    calls = itertools.count(1)
+    database.set_progress_handler(lambda: next(calls) * _STEPS_AT_ONCE > steps, _STEPS_AT_ONCE)
+    database.execute("PRAGMA trusted_schema = OFF")
+    if sys.version_info >= (3, 11):
+        database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_TILE_BYTES)
 
 
 def _tile_sheet(name: str, zoom: int, keys: list[tuple[int, int]], fetch: partial[bytes | None]) -> Sheet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from rosbags.highlevel import AnyReader
+    from rosbags.rosbag2 import Reader
 
 IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 # What is passed on, by the name of its setting (`bag.<name>_topic`).
@@ -67,34 +68,27 @@ class Bag:
         Raises:
             FlightError: The bag is truncated or damaged.
         """
+        from lkpan_ros.node.bag_file import raw_messages  # noqa: PLC0415 - imported once already
+
         kinds = {topic: kind for kind, topic in self._topics.items() if topic}
         with _opened(self._path) as reader:
             connections = [connection for connection in reader.connections if connection.topic in kinds]
             start_ns = reader.start_time
             try:
-                for connection, time_ns, data in reader.messages(connections):
+                for connection, time_ns, data in raw_messages(reader, connections):
                     yield BagMessage((time_ns - start_ns) * 1e-9, kinds[connection.topic], data)
             except Exception as error:
                 raise FlightError(f"{self._path}: is truncated or damaged ({error})") from error
 
 
-def _opened(path: Path) -> AnyReader:
+@contextmanager
+def _opened(path: Path) -> Iterator[Reader]:
     try:
-        from rosbags.highlevel import AnyReader  # noqa: PLC0415 - needed for bags only
-        from rosbags.typesys import Stores, get_typestore  # noqa: PLC0415
+        from lkpan_ros.node.bag_file import opened  # noqa: PLC0415 - needed for bags only
     except ImportError as error:
         raise FlightError(f"{error}: reading bags needs `pip install rosbags`") from error
-    if not path.exists():
-        raise FlightError(f"{path}: there is no such bag")
-    try:
-        reader = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY))
-        reader.open()
-        reader.close()
-    except Exception as error:
-        raise FlightError(f"{path}: is no readable bag ({error})") from error
-    if not reader.is2:
-        raise FlightError(f"{path}: is a ROS 1 bag; convert it with rosbags-convert")
-    return reader
+    with opened(path) as reader:
+        yield reader
 
 
 def _topic(path: Path, kind: str, wanted: str, found: Mapping[str, str]) -> str:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from lkpan_model.encoder import Encoder
 from lkpan_model.whole_file import whole_file
 from lkpan_ros.errors import FlightError
+from lkpan_ros.localization.array_file import read_npz
 from lkpan_ros.localization.calibration import Look, fit
 from lkpan_ros.localization.calibration_file import Calibration, write_calibration
 from lkpan_ros.localization.config import PATCH_PX, LocalizerConfig
@@ -166,12 +167,10 @@ def _write(path: Path, looks: Sequence[Look]) -> None:
 
 def _read(path: Path) -> list[Look]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            ends = np.cumsum(arrays["lengths"])[:-1]
-            columns = [
-                np.split(arrays[name], ends) for name in ("quality", "similarity", "right", "error_px")
-            ]
-            levels = arrays["level"]
+        arrays = read_npz(path)
+        ends = np.cumsum(arrays["lengths"])[:-1]
+        columns = [np.split(arrays[name], ends) for name in ("quality", "similarity", "right", "error_px")]
+        levels = arrays["level"]
     except (OSError, ValueError, KeyError) as error:
         raise FlightError(
             f"{path}: no frames of a flight ({error}); give an --output of this command"

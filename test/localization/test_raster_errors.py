@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -149,3 +150,29 @@ class TestErrors:
         self.check(tmp_path / "none.mbtiles", "none.mbtiles")
         maps.write_mbtiles(tmp_path / "empty.mbtiles", np.zeros((0, 0, 3), np.uint8), 3, 0, 0)
         self.check(tmp_path / "empty.mbtiles", "no tiles")
+
+    @pytest.mark.parametrize(
+        ("view", "words"),
+        [
+            ("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT 3, i, 0, x'00' FROM n", "interrupted"),
+            ("SELECT 3, 0, 0, zeroblob(900000000)", "too big"),
+            ("SELECT 3, 0, 0, 900000000", "is no picture"),
+            ("SELECT 3, 0, 0, 'text'", "is no picture"),
+            ("SELECT 3, 'a', 0, x'00'", "not all whole numbers"),
+            ("SELECT NULL, 0, 0, x'00'", "no tiles"),
+            ("SELECT * FROM nowhere", "no such table"),
+        ],
+    )  # fmt: skip
+    def test_mbtiles_whose_tiles_are_computed(self, tmp_path: Path, view: str, words: str) -> None:
+        with sqlite3.connect(tmp_path / "map.mbtiles") as database:
+            columns = "zoom_level, tile_column, tile_row, tile_data"
+            database.execute(f"CREATE VIEW tiles ({columns}) AS {view}")
+        self.check(tmp_path / "map.mbtiles", "map.mbtiles", words)
+
+    def test_mbtiles_whose_tiles_are_joined(self, tmp_path: Path) -> None:
+        """As many writers make them: equal pictures are kept once."""
+        maps.write_mbtiles(tmp_path / "map.mbtiles", maps.marked(256, 256), 18, 140_000, 86_000)
+        with sqlite3.connect(tmp_path / "map.mbtiles") as database:
+            database.execute("ALTER TABLE tiles RENAME TO pictures")
+            database.execute("CREATE VIEW tiles AS SELECT * FROM pictures")
+        self.read(tmp_path / "map.mbtiles", None)
