@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING, Protocol, cast
 import rclpy
 from rclpy.exceptions import InvalidParameterValueException, ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 
 from lkpan_ros.errors import LkpanError
+
+RCLError: type[Exception] = (
+    rclpy_implementation.RCLError
+)  # what ROS itself refuses: arguments, files, security
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,7 +54,7 @@ def run(make_node: Callable[[], Runnable], args: Sequence[str] | None = None) ->
         return _spin(node, ctrl_c)
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
-    except (LkpanError, ParameterException, InvalidParameterValueException) as error:
+    except (LkpanError, ParameterException, InvalidParameterValueException, RCLError) as error:
         rclpy.logging.get_logger("lkpan_ros").fatal(str(error))
         return 1
     finally:

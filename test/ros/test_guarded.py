@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from lkpan_ros.localization.gallery import Gallery
 from lkpan_ros.tools.sign import main as sign
 from test.ros.camera import Camera
 from test.ros.graph import LocalizerProcess
+from test.ros.policy import allowed
 from test.ros.world import TILE
 
 if TYPE_CHECKING:
@@ -97,3 +98,52 @@ def test_a_peer_can_neither_name_other_files_nor_take_the_key_away(
         assert not localizer.set(**{name: value})[0]
         assert not localizer.set(**{name: None})[0]
     assert localizer.configure()
+
+
+def test_the_sros_policy_is_what_the_localizer_needs_and_no_more(
+    graph: Graph, camera: Camera, localizer: LocalizerProcess, world: SmallWorld
+) -> None:
+    assert localizer.activate()
+    camera.pair_up(world.view(TILE))
+
+    def full(name: str) -> str:
+        return name if name.startswith("/") else f"{graph.namespace}/{name.replace('~', 'localizer', 1)}"
+
+    def there(ask: Any) -> set[str]:
+        return {name for name, _ in ask("localizer", graph.namespace)}
+
+    node = graph.node
+    optional = {full("image/compressed"), "/clock", "/parameter_events"}  # by parameter
+    subscribed = there(node.get_subscriber_names_and_types_by_node)
+    assert subscribed | optional == allowed("localizer", "subscribe", full)
+    assert there(node.get_publisher_names_and_types_by_node) == allowed("localizer", "publish", full)
+    assert there(node.get_service_names_and_types_by_node) == allowed("localizer", "reply", full)
+    assert there(node.get_client_names_and_types_by_node) == allowed("localizer", "request", full) == set()
+
+
+def test_only_the_operator_of_the_sros_policy_may_change_anything() -> None:
+    replied = allowed("localizer", "reply", lambda name: name.replace("~", "localizer"))
+    assert allowed("operator", "request", str) == replied - {"localizer/get_type_description"}
+    assert allowed("camera", "request", str) == allowed("consumer", "request", str) == set()
+    fixes = {name for name in allowed("localizer", "publish", str) if "geo_fix" in name}
+    for other in ("camera", "consumer", "operator"):
+        assert not fixes & allowed(other, "publish", str)
+
+
+def test_secured_dds_that_this_middleware_cannot_do_is_refused_not_ignored(
+    graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With ROS_SECURITY_ENABLE a node runs secured or not at all, also on middleware without the plugins."""
+    enclave = tmp_path / "enclaves" / "lkpan" / "localizer"
+    enclave.mkdir(parents=True)
+    for name in ("identity_ca.cert.pem", "cert.pem", "key.pem", "permissions_ca.cert.pem"):
+        (enclave / name).write_text("not a certificate")
+    for name in ("governance.p7s", "permissions.p7s"):
+        (enclave / name).write_text("not signed")
+    monkeypatch.setenv("ROS_SECURITY_ENABLE", "true")
+    monkeypatch.setenv("ROS_SECURITY_STRATEGY", "Enforce")
+    monkeypatch.setenv("ROS_SECURITY_KEYSTORE", str(tmp_path))
+    process = graph.start("localizer_node", {}, "--enclave", "/lkpan/localizer")
+    assert process.wait() == 1
+    assert "Traceback" not in process.output
+    assert "security" in process.output.lower()
