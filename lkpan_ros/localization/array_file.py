@@ -57,11 +57,12 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
 
 def _read_array(file: BinaryIO, size: int) -> NDArray[Any]:
     """The array in a stream of `size` bytes."""
-    version = npy.read_magic(file)
-    if version != (1, 0):
-        raise ValueError(f"arrays of version {version}, not 1.0")
-    shape, by_columns, dtype = npy.read_array_header_1_0(file)
-    if dtype.hasobject or file.tell() + math.prod(shape) * dtype.itemsize != size:
+    try:
+        version = npy.read_magic(file)
+        shape, by_columns, dtype = npy.read_array_header_1_0(file)
+    except Exception as error:  # the header is a Python literal, and NumPy lets its parsers speak
+        raise ValueError(f"no array: {error}") from error
+    if version != (1, 0) or dtype.hasobject or file.tell() + math.prod(shape) * dtype.itemsize != size:
         raise ValueError(f"an array {shape} of {dtype} is not what its {size} bytes hold")
     numbers = np.frombuffer(bytearray(file.read()), dtype)
     return numbers.reshape(shape[::-1]).T if by_columns else numbers.reshape(shape)

@@ -11,7 +11,7 @@ import numpy as np
 from lkpan_ros.errors import GalleryError
 from lkpan_ros.localization import gallery_file
 from lkpan_ros.localization.gallery_index import EXACT, CompressedIndex, ExactIndex
-from lkpan_ros.localization.gallery_info import GalleryInfo, IndexInfo, check_encoder
+from lkpan_ros.localization.gallery_info import FARTHEST_M, GalleryInfo, IndexInfo, check_encoder
 from lkpan_ros.localization.geodesy import LocalFrame
 from lkpan_ros.localization.mosaic import Mosaic
 from lkpan_ros.localization.stored_array import StoredArray
@@ -62,8 +62,8 @@ class Gallery:
             raise GalleryError(f"the index is not the one that its information names; {_REBUILD}")
         # What is read from a file only when it is used was checked when it was written.
         read = [positions_m] if isinstance(descriptors, StoredArray) else [positions_m, descriptors]
-        if not all(np.isfinite(array).all() for array in read):
-            raise GalleryError(f"descriptors or positions are not finite; {_REBUILD}")
+        if not (all(np.isfinite(array).all() for array in read) and np.abs(positions_m).max() < FARTHEST_M):
+            raise GalleryError(f"descriptors or positions are not finite, or too far; {_REBUILD}")
         self.info = info
         self.mosaic = mosaic
         self.frame = LocalFrame(info.datum)
@@ -149,8 +149,7 @@ class Gallery:
 
         Raises:
             GalleryError: The file is missing, truncated, altered, of a future version, no gallery, or was made with
-                another encoder or another index than the one asked for.
-            SignatureError: A key is given, and the file is not signed with it.
+                another encoder or another index than the one asked for; as SignatureError, it is not signed.
         """
         path = Path(path)
         values, arrays, digest = gallery_file.read(path, public_key)
@@ -170,7 +169,7 @@ class Gallery:
             # FAISS reads what was checked: of a mapped file all of its index, here.
             blob = arrays.pop("index")[:] if "index" in arrays else None
             gallery = cls(info, descriptors, positions_m, Mosaic(info.grid, **arrays), blob)
-        except (TypeError, ValueError, KeyError) as error:
+        except (TypeError, ValueError, KeyError, OverflowError) as error:
             raise GalleryError(
                 f"{path}: its parts are not those of a gallery ({error}); {_REBUILD}"
             ) from error

@@ -144,9 +144,9 @@ def read(path: Path, public_key: PublicKey | None = None) -> tuple[dict[str, Any
         ) from error
     if public_key is not None:
         public_key.require("gallery", path, found)
-    if path.stat().st_size < MAPPED_FROM_BYTES:
-        stored = {name: rows.whole() for name, rows in stored.items()}
-    return _parsed(path, info), {**arrays, **stored}, found
+    whole = path.stat().st_size < MAPPED_FROM_BYTES
+    arrays |= {name: rows.whole() if whole else rows for name, rows in stored.items()}
+    return _parsed(path, info), arrays, found
 
 
 def _parsed(path: Path, info: str) -> dict[str, Any]:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass, field
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from lkpan_ros.errors import GalleryError
 from lkpan_ros.localization.geodesy import LatLon
-from lkpan_ros.localization.mosaic import PixelGrid
+from lkpan_ros.localization.mosaic import TILE_PX_RANGE, PixelGrid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from lkpan_model.identity import EncoderIdentity
+
+
+FARTHEST_M = 5_000_000.0  # from the datum: there the local frame still means something
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,12 @@ class IndexInfo:
     bytes_per_tile: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.spec, str) and min(self.probes, self.shortlist, self.queries) >= 0):
+        _require(self.spec, str)
+        for count in (self.probes, self.shortlist, self.queries):
+            _require(count, int)
+        for share in (self.recall_at_1, self.recall_at_10, self.bytes_per_tile):
+            _require(share, int, float, NoneType)
+        if min(self.probes, self.shortlist, self.queries) < 0:
             raise ValueError(f"{self} is no index of a gallery")
 
     def __str__(self) -> str:
@@ -103,14 +112,36 @@ class GalleryInfo:
             }
         )
         grid = info.grid
-        sizes = (info.tile_size_m, info.stride_m, info.tile_px, grid.gsd_m, grid.columns, grid.rows)
+        _check_kinds(info)
+        sizes = (info.tile_size_m, info.stride_m, grid.gsd_m, grid.columns, grid.rows)
         if not all(0 < size < math.inf for size in sizes):
-            raise ValueError(
-                f"tile size, stride, tile pixels, GSD, columns and rows {sizes} are not positive"
-            )
+            raise ValueError(f"tile size, stride, GSD, columns and rows {sizes} are not positive")
+        if not TILE_PX_RANGE[0] <= info.tile_px <= TILE_PX_RANGE[1]:
+            raise ValueError(f"tiles of {info.tile_px} pixels a side")
         if abs(info.tile_px * grid.gsd_m / info.tile_size_m - 1) > 1e-9:
             raise ValueError(f"{info.tile_px} pixels of {grid.gsd_m} m are not {info.tile_size_m} m")
         return info
+
+
+def _check_kinds(info: GalleryInfo) -> None:
+    """JSON may hold a text where a number is meant, and a list where a text."""
+    grid = info.grid
+    for value in (info.tile_size_m, info.stride_m, info.datum.lat_deg, info.datum.lon_deg, grid.gsd_m):
+        _require(value, int, float)
+    for value in (grid.west_m, grid.north_m):
+        _require(value, int, float)
+        if not abs(value) < FARTHEST_M:
+            raise ValueError(f"pixels that begin {value} m from the datum")
+    for value in (info.tile_px, grid.columns, grid.rows):
+        _require(value, int)
+    for text in (info.source_name, info.source_crs, info.created_by):
+        _require(text, str)
+    _require(info.encoder, dict)
+
+
+def _require(value: object, *kinds: type) -> None:
+    if type(value) not in kinds:
+        raise TypeError(f"{value!r:.40} is no {' or '.join(kind.__name__ for kind in kinds)}")
 
 
 def check_encoder(path: Path, made_with: Mapping[str, Any], used: EncoderIdentity) -> None:

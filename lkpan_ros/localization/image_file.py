@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_PIXELS = 100_000_000  # a drone's largest camera has 60 million; a header may claim four thousand million
+# Photographs have 1 to 50 pixels a byte, a black picture hundreds: it is taken where decoding it costs little.
+_FREE_PIXELS, _PIXELS_PER_BYTE = 12_000_000, 100
+_SCANNED_PIXELS = 1_500_000_000
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 
 
@@ -46,10 +49,7 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
         ImageError: It is truncated, no picture or has more than `MAX_PIXELS`.
     """
     width, height = _checked_header(data, name)
-    if width * height > MAX_PIXELS:
-        raise ImageError(
-            f"{name}: {width}x{height} is more than {MAX_PIXELS} pixels; send it at a smaller size"
-        )
+    _check_work(width, height, data, name)
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
@@ -57,6 +57,24 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
     if pixels is None:
         raise ImageError(f"{name}: cannot be decoded; it is truncated or damaged ({len(data)} bytes)")
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+
+
+def _check_work(width: int, height: int, data: bytes, name: str) -> None:
+    """Refuse what costs much more to decode than to send."""
+    pixels = width * height
+    if pixels > MAX_PIXELS:
+        raise ImageError(
+            f"{name}: {width}x{height} is more than {MAX_PIXELS} pixels; send it at a smaller size"
+        )
+    if pixels > max(_FREE_PIXELS, _PIXELS_PER_BYTE * len(data)):
+        raise ImageError(
+            f"{name}: {width}x{height} pixels of {len(data)} bytes are no photograph; send it at a smaller size"
+        )
+    scans = data.count(b"\xff\xda")  # of a progressive JPEG, each of which passes over all of the picture
+    if scans * pixels > _SCANNED_PIXELS:
+        raise ImageError(
+            f"{name}: {width}x{height} pixels in {scans} scans; send a JPEG that is not progressive"
+        )
 
 
 def _checked_header(data: bytes, name: str) -> tuple[int, int]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import itertools
 import math
 import re
 import sqlite3
 import sys
+import time
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -33,8 +33,8 @@ _TILES = (".png", ".jpg", ".jpeg", ".webp")
 _CSV_COLUMNS = ("file", "north", "west", "south", "east")
 _MAX_ZOOM = 30
 _MOST_TILE_BYTES = 64 * 1024 * 1024
-# What a query over an MBTiles file may take: a row of a real one takes some 20 bytes and 30 steps of SQLite's machine.
-_STEPS_AT_LEAST, _STEPS_PER_BYTE, _STEPS_AT_ONCE = 1_000_000, 20, 10_000
+# What a query over an MBTiles file may take, of the processor's time; looked at after so many steps of SQLite.
+_QUERY_S, _BYTES_PER_S, _STEPS = 0.5, 1e7, 1000
 
 
 def read_sheets(path: Path, crs: str | None) -> tuple[Sheet, ...]:
@@ -193,15 +193,14 @@ def _query(path: Path, sql: str, *values: int) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
             _bound(database, path.stat().st_size)
             return database.execute(sql, values).fetchall()
-    except (sqlite3.Error, OSError, MemoryError, OverflowError) as error:
+    except (sqlite3.Error, OSError, ValueError, MemoryError, OverflowError) as error:
         raise MapError(f"{path}: is no readable MBTiles file ({error}); make it again") from error
 
 
 def _bound(database: sqlite3.Connection, size: int) -> None:
     """A table may be a view, which computes: without end, or a value as long as SQLite can have, unless it is bounded."""
-    steps = _STEPS_AT_LEAST + size * _STEPS_PER_BYTE
-    calls = itertools.count(1)
-    database.set_progress_handler(lambda: next(calls) * _STEPS_AT_ONCE > steps, _STEPS_AT_ONCE)
+    end_s = time.thread_time() + _QUERY_S + size / _BYTES_PER_S
+    database.set_progress_handler(lambda: time.thread_time() > end_s, _STEPS)
     database.execute("PRAGMA trusted_schema = OFF")
     if sys.version_info >= (3, 11):
         database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_TILE_BYTES)

@@ -31,6 +31,7 @@ MAX_IMAGE_PX = 500_000_000  # formats that cannot be read in part (WebP) must fi
 _WORLD_M = 2 * math.pi * 6_378_137.0  # circumference of the Web Mercator sphere
 _STATISTICS_PX = 1024  # side of the overview that 16-bit maps take their range from
 _OPEN_FILES = 16
+_ALWAYS_UNPACKED, _MOST_RATIO = 64 * 1024 * 1024, 1100  # bytes; deflate makes at most 1032 bytes of one
 # GDAL's drivers by how their files start: names lie, and other drivers (VRT, ...) follow links out of the file.
 _MAGIC = {
     "GTiff": re.compile(rb"II[*+]\0|MM\0[*+]"),
@@ -216,7 +217,22 @@ def _open_cached(path: Path, _modified_ns: int, _size: int) -> rasterio.DatasetR
             f"{path}: {dataset.width}x{dataset.height} is more than {MAX_IMAGE_PX} pixels; "
             "convert it to a tiled GeoTIFF (gdal_translate -co TILED=YES)"
         )
+    _check_blocks(dataset, path)
     return dataset
+
+
+def _check_blocks(dataset: rasterio.DatasetReader, path: Path) -> None:
+    """What is unpacked at once, a block or a whole picture, must be in proportion to the file."""
+    whole = dataset.driver in {"WEBP", "JPEG"}  # a progressive JPEG is unpacked as a whole
+    sizes = dataset.block_shapes if not whole else [(dataset.height, dataset.width)]
+    most = max(height * width for height, width in sizes)
+    unpacked = most * sum(np.dtype(dtype).itemsize for dtype in dataset.dtypes)
+    allowed = max(_ALWAYS_UNPACKED, path.stat().st_size * _MOST_RATIO)
+    if unpacked > allowed:
+        raise MapError(
+            f"{path}: unpacks {unpacked / 1e6:.0f} MB at once, more than a file of {path.stat().st_size} bytes may; "
+            "convert it to a tiled GeoTIFF (gdal_translate -co TILED=YES)"
+        )
 
 
 def open_dataset(path: Path) -> rasterio.DatasetReader:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     Pixels = tuple[NDArray[np.uint8], NDArray[np.bool_]]
 
 BLOCK_PX = 256
+TILE_PX_RANGE = (16, 2048)  # of tiles: fewer pixels show nothing, more are no use to any encoder
 _JPEG_QUALITY = 90
 _CACHED_BLOCKS = 128  # 33 MB
 _PIECE_PX = 4096  # side of what is decoded at once for a coarse window
@@ -76,8 +77,10 @@ class Mosaic:
 
     def __post_init__(self) -> None:
         blocks = self.grid.rows * self.grid.columns
+        kinds = tuple(str(a.dtype) for a in (self.data, self.offsets, self.mask_row, self.masks))
         consistent = (
-            self.offsets.shape == (blocks + 1,)
+            kinds == ("uint8", "int64", "int32", "uint8")
+            and self.offsets.shape == (blocks + 1,)
             and self.mask_row.shape == (blocks,)
             and self.masks.shape[1:] == (BLOCK_PX * BLOCK_PX // 8,)
             and self.offsets[0] == 0

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 from lkpan_ros.errors import ConfigError, MapError
 from lkpan_ros.localization.geodesy import LocalFrame
-from lkpan_ros.localization.mosaic import BLOCK_PX, PixelGrid
+from lkpan_ros.localization.mosaic import BLOCK_PX, TILE_PX_RANGE, PixelGrid
 
 if TYPE_CHECKING:
     from lkpan_ros.localization.raster import MapSource
 
 DEFAULT_TILE_PX = 256  # at most, unless a GSD is asked for
-_TILE_PX_RANGE = (16, 2048)  # fewer pixels show nothing, more are no use to any encoder
 _MAX_TILES = 5_000_000  # 26 GB of descriptors of the smallest variant: a mistake in stride or CRS
 
 
@@ -89,10 +88,10 @@ def _tile_px(source: MapSource, tile_size_m: float, stride_m: float, gsd_m: floa
             raise ConfigError(f"{name} = {value}: give a positive number of metres")
     wanted_m = gsd_m or max(source.gsd_m, tile_size_m / DEFAULT_TILE_PX)
     tile_px = round(tile_size_m / wanted_m)
-    if not _TILE_PX_RANGE[0] <= tile_px <= _TILE_PX_RANGE[1]:
+    if not TILE_PX_RANGE[0] <= tile_px <= TILE_PX_RANGE[1]:
         raise ConfigError(
             f"tiles of {tile_size_m:g} m at {wanted_m:g} m a pixel have {tile_px} pixels a side; choose tile size and "
-            f"GSD so that it is {_TILE_PX_RANGE[0]} to {_TILE_PX_RANGE[1]} (the map's own GSD is {source.gsd_m:.3g} m)"
+            f"GSD so that it is {TILE_PX_RANGE[0]} to {TILE_PX_RANGE[1]} (the map's own GSD is {source.gsd_m:.3g} m)"
         )
     return tile_px
 

@@ -85,7 +85,7 @@ def _check_folder(path: Path) -> None:
     try:
         text = metadata.read_text(encoding="utf-8") if metadata.stat().st_size <= _MOST_METADATA else None
     except (OSError, UnicodeDecodeError) as error:
-        raise FlightError(f"{metadata}: cannot be read ({error}); give the folder of a bag") from error
+        raise FlightError(f"{path}: is no readable bag ({error})") from error
     if text is None or _ALIAS.search(text):
         raise FlightError(
             f"{metadata}: is longer than {_MOST_METADATA} bytes or has aliases, which no bag's is"

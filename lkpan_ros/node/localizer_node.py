@@ -258,6 +258,7 @@ class LocalizerNode(LifecycleNode):
         if self._loaded is not None:
             self._loaded.localizer.reset()
         self._stamps = StampWatch()
+        self._not_reloaded = ""
         self._statistics.restart()
         response.success = True
         return response

@@ -12,9 +12,14 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 
 from lkpan_ros.errors import LkpanError
 
-RCLError: type[Exception] = (
-    rclpy_implementation.RCLError
-)  # what ROS itself refuses: arguments, files, security
+# What ends a start with a message; of ROS: bad parameters, arguments and files, and security that cannot be had.
+NAMED: tuple[type[Exception], ...] = (
+    LkpanError,
+    ParameterException,
+    InvalidParameterValueException,
+    rclpy_implementation.RCLError,
+    rclpy_implementation.UnknownROSArgsError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,7 +59,7 @@ def run(make_node: Callable[[], Runnable], args: Sequence[str] | None = None) ->
         return _spin(node, ctrl_c)
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
-    except (LkpanError, ParameterException, InvalidParameterValueException, RCLError) as error:
+    except NAMED as error:
         rclpy.logging.get_logger("lkpan_ros").fatal(str(error))
         return 1
     finally:

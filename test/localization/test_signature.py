@@ -72,7 +72,7 @@ def signed(owner: Owner, tmp_path: Path) -> Path:
 
 
 def test_a_signed_gallery_is_read(signed: Path, owner: Owner) -> None:
-    assert len(Gallery.load(signed, IDENTITY, owner.public)) == 5
+    assert len(Gallery.load(signed, IDENTITY, public_key=owner.public)) == 5
 
 
 def test_an_unsigned_gallery_is_refused(signed: Path, owner: Owner) -> None:
@@ -80,7 +80,7 @@ def test_an_unsigned_gallery_is_refused(signed: Path, owner: Owner) -> None:
     with pytest.raises(
         SignatureError, match=r"city\.gallery: is not signed .*mission\.pub asks for it; sign it"
     ):
-        Gallery.load(signed, IDENTITY, owner.public)
+        Gallery.load(signed, IDENTITY, public_key=owner.public)
 
 
 def test_another_gallery_under_the_same_name_is_refused(signed: Path, owner: Owner) -> None:
@@ -88,7 +88,7 @@ def test_another_gallery_under_the_same_name_is_refused(signed: Path, owner: Own
     grid_gallery(1, 5).save(signed)
     assert len(Gallery.load(signed, IDENTITY)) == 5
     with pytest.raises(SignatureError, match=r"is not what .*city\.gallery\.sig was made for"):
-        Gallery.load(signed, IDENTITY, owner.public)
+        Gallery.load(signed, IDENTITY, public_key=owner.public)
 
 
 def test_a_stranger_s_signature_is_refused(signed: Path, owner: Owner, stranger: Owner) -> None:
@@ -97,8 +97,8 @@ def test_a_stranger_s_signature_is_refused(signed: Path, owner: Owner, stranger:
     with pytest.raises(
         SignatureError, match=rf"is not by the key .*mission\.pub .{owner.public.fingerprint}"
     ):
-        Gallery.load(signed, IDENTITY, owner.public)
-    assert len(Gallery.load(signed, IDENTITY, stranger.public)) == 5
+        Gallery.load(signed, IDENTITY, public_key=owner.public)
+    assert len(Gallery.load(signed, IDENTITY, public_key=stranger.public)) == 5
 
 
 def test_a_signature_for_another_kind_is_refused(owner: Owner, tmp_path: Path) -> None:
