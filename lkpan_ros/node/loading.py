@@ -72,7 +72,9 @@ def load_localizer(config: LocalizerConfig, public_key: PublicKey | None = None)
     return LoadedLocalizer(Localizer(gallery, encoder, calibration.apply(config)), encoder, calibration)
 
 
-def _require_signed(config: LocalizerConfig, public_key: PublicKey | None, encoder: Encoder | None = None) -> None:
+def _require_signed(
+    config: LocalizerConfig, public_key: PublicKey | None, encoder: Encoder | None = None
+) -> None:
     """Refuse weights that are not signed: exported networks before an engine sees them, others as they were read."""
     if public_key is None:
         return

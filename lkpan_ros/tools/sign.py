@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
             "files",
             nargs="+",
             metavar="FILE",
-            help="gallery, weights (or shipped variant), calibration (.json)",
+            help="gallery, weights or shipped variant, exported network, calibration (.json)",
         )
     return parser
 
@@ -94,8 +94,9 @@ def _verify(options: argparse.Namespace) -> None:
 
 def _content(given: str) -> tuple[Path, Kind, str]:
     """The file, its kind and the hash of its content, once it is known to be whole."""
-    from lkpan_model.checkpoint import load, resolve_weights  # noqa: PLC0415 - torch takes seconds to import
+    from lkpan_model.checkpoint import resolve_weights  # noqa: PLC0415 - torch takes seconds to import
     from lkpan_ros.localization import calibration_file, gallery_file  # noqa: PLC0415
+    from lkpan_ros.localization.signed_weights import weights_content  # noqa: PLC0415
 
     path = Path(given)
     if path.suffix == ".json":
@@ -103,7 +104,7 @@ def _content(given: str) -> tuple[Path, Kind, str]:
     if gallery_file.is_gallery(path):
         return path, "gallery", gallery_file.read(path)[2]
     weights = resolve_weights(given)
-    return weights, "weights", load(weights).weights_hash
+    return weights, "weights", weights_content(weights)
 
 
 if __name__ == "__main__":

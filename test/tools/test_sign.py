@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lkpan_model.checkpoint import load, resolve_weights
+from lkpan_model.exported import Exported, write_manifest
+from lkpan_model.identity import EncoderIdentity
 from lkpan_ros.localization.calibration_file import Calibration, write_calibration
 from lkpan_ros.localization.signature import read_public_key
 from lkpan_ros.tools.sign import main
 from test.localization.galleries import grid_gallery
+from test.model.conftest import SMALL_LITE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +53,23 @@ def test_what_is_not_as_signed_is_told_by_the_exit_status(
     assert main(["verify", "--public-key", public, gallery]) == 0
     grid_gallery(1, 5).save(folder / "city.gallery")
     assert main(["verify", "--public-key", public, gallery]) == 2
+    assert "is not what" in capsys.readouterr().err
+
+
+def test_an_exported_network_is_signed_by_what_its_files_are(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = folder / "net.onnx"
+    network.write_bytes(b"a network")
+    identity = EncoderIdentity(SMALL_LITE, "ab" * 32, "rgb 64x64")
+    write_manifest(Exported(network, identity, "fp32"))
+    key, public = str(folder / "mission.key"), str(folder / "mission.pub")
+    assert main(["sign", "--key", key, str(network)]) == 0
+    assert main(["verify", "--public-key", public, str(network)]) == 0
+    network.write_bytes(b"another network")
+    assert main(["verify", "--public-key", public, str(network)]) == 2
+    write_manifest(Exported(network, identity, "fp32"))  # by somebody who knows how
+    assert main(["verify", "--public-key", public, str(network)]) == 2
     assert "is not what" in capsys.readouterr().err
 
 
