@@ -93,10 +93,8 @@ def rectify(
         P x P x 3 uint8 with black where nothing was seen, and the P x P bool mask of what was.
     """
     image, camera = _shrunk_to_scale(image, pose, size_m / size_px)
-    pixels, inside = _patch_to_image(replace(pose, intrinsics=camera), size_m, size_px)
-    patch = cv2.remap(
-        image, pixels[..., 0], pixels[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    column, row, inside = _patch_to_image(replace(pose, intrinsics=camera), size_m, size_px)
+    patch = cv2.remap(image, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     patch[~inside] = 0
     return patch.astype(np.uint8, copy=False), inside
 
@@ -206,24 +204,29 @@ def _shrunk_to_scale(
     return small.astype(np.uint8, copy=False), camera.scaled(width_px, height_px)
 
 
-def _patch_to_image(pose: Pose, size_m: float, size_px: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Where each pixel of the patch is in the picture: P x P x 2 float32, and whether it is there at all."""
+def _patch_to_image(
+    pose: Pose, size_m: float, size_px: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    """Where each pixel of the patch is in the picture: column and row, P x P float32, and whether it is there at all."""
     steps = ((np.arange(size_px) + 0.5) / size_px - 0.5) * size_m
     camera_from_world = pose.attitude.rotation().T
     foot = camera_from_world @ np.array([*pose.offset_m(), -pose.height_m])
-    east = camera_from_world[:, 0] * steps[:, None]  # P x 3
-    north = camera_from_world[:, 1] * -steps[:, None]  # row 0 is the northern edge
-    rays = foot + east[None, :, :] + north[:, None, :]  # P x P x 3, camera axes, metres
-    in_front = rays[..., 2] > 1e-6
-    normalised = rays[..., :2] / np.where(in_front, rays[..., 2], 1.0)[..., None]
+    east = np.outer(camera_from_world[:, 0], steps)  # 3 x P
+    north = np.outer(camera_from_world[:, 1], -steps)  # row 0 is the northern edge
+    # The rays in camera axes, metres, each of x, y, z a plane of P x P.
+    x, y, z = (foot[axis] + east[axis][None, :] + north[axis][:, None] for axis in range(3))
+    in_front = z > 1e-6
+    z[~in_front] = 1.0
+    x /= z
+    y /= z
     camera = pose.intrinsics
     if camera.distortion:
-        in_front &= (normalised**2).sum(-1) <= _largest_radius_squared(camera)
-        normalised = distort(normalised, camera.distortion)
-    pixels = normalised * (camera.fx_px, camera.fy_px) + (camera.cx_px, camera.cy_px)
-    limits = (camera.width_px - 0.5, camera.height_px - 0.5)
-    inside = in_front & (pixels >= -0.5).all(-1) & (pixels <= limits).all(-1)
-    return pixels.astype(np.float32), inside
+        in_front &= x * x + y * y <= _largest_radius_squared(camera)
+        x, y = np.moveaxis(distort(np.stack([x, y], axis=-1), camera.distortion), -1, 0)
+    column, row = x * camera.fx_px + camera.cx_px, y * camera.fy_px + camera.cy_px
+    inside = in_front & (column >= -0.5) & (column <= camera.width_px - 0.5)
+    inside &= (row >= -0.5) & (row <= camera.height_px - 0.5)
+    return column.astype(np.float32), row.astype(np.float32), inside
 
 
 def distort(points: NDArray[np.float64], distortion: tuple[float, ...]) -> NDArray[np.float64]:
