@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,21 +17,20 @@ from lkpan_ros.errors import FlightError, GalleryError
 from lkpan_ros.localization.flight_summary import summarize
 from lkpan_ros.localization.gallery import Gallery
 from lkpan_ros.localization.outcomes import read_outcomes
-from lkpan_ros.shared_files import fastdds_profile
 from lkpan_ros.simulation.scenario import SENSOR_FIGURES, Scenario
 from lkpan_ros.tools import build_gallery
 from lkpan_ros.tools.cli import run
+from lkpan_ros.tools.node_process import node_process
 from lkpan_ros.tools.track_picture import draw_track
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from lkpan_ros.localization.outcomes import FrameOutcome
 
 TILE_SIZE_M, STRIDE_M = 90.0, 30.0
 # What "it localizes" means for the exit status; far below what the flight reaches.
 _LEAST_AVAILABILITY, _MOST_FALSE = 0.8, 0.02
-_PATIENCE_S = 20.0  # for a process to end after Ctrl-C
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -97,48 +93,16 @@ def _fly(scenario: Scenario, output: Path, seconds: float) -> None:
     }
     camera = {"source.type": "simulator", "simulator.seconds": seconds, "source.wait_for_subscriber": "true"}
     with (
-        _process(
+        node_process(
             "localizer_node", localizer, {"image": "camera/image_raw", "camera_info": "camera/camera_info"}
         ),
-        _process("flight_monitor", {"monitor.output": table}, {}) as monitor,
-        _process("camera_node", camera, {}),
+        node_process("flight_monitor", {"monitor.output": table}, {}) as monitor,
+        node_process("camera_node", camera, {}),
     ):
         if status := monitor.wait():
             raise FlightError(
                 f"the flight was not localized: its monitor ended with status {status}, see above"
             )
-
-
-@contextlib.contextmanager
-def _process(
-    name: str, parameters: dict[str, object], remappings: dict[str, str]
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A node as a process of its own, ended by Ctrl-C as a user would."""
-    command = [sys.executable, "-m", f"lkpan_ros.node.{name}", "--ros-args", "--log-level", "warn"]
-    for key, value in parameters.items():
-        command += ["-p", f"{key}:={value}"]
-    for topic, target in remappings.items():
-        command += ["-r", f"{topic}:={target}"]
-    process = subprocess.Popen(command, env=_environment(), start_new_session=True)  # noqa: S603 - our own words
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGINT)
-        try:
-            process.wait(_PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
-def _environment() -> dict[str, str]:
-    """A graph of this demo's own, on this machine alone, with room for whole pictures in shared memory."""
-    own = {
-        "ROS_DOMAIN_ID": str(1 + os.getpid() % 100),
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        "FASTDDS_DEFAULT_PROFILES_FILE": str(fastdds_profile()),
-    }
-    return own | dict(os.environ)
 
 
 def _conclude(outcomes: Sequence[FrameOutcome]) -> int:
