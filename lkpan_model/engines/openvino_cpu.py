@@ -10,6 +10,7 @@ import torch
 from lkpan_model.engines.extras import extra
 from lkpan_model.engines.precision import choose_dtype, name_of, only_cpu
 from lkpan_model.engines.whole import example, whole
+from lkpan_model.errors import DeviceError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +40,10 @@ class OpenVinoCpu:
 
     def __init__(self, model: Any, config: EncoderConfig, order: Order, *, is_int8: bool = False) -> None:
         only_cpu(order, "openvino")
+        if is_int8 and order.precision != "auto":
+            raise DeviceError(
+                f"this network was exported in 8 bits, not {order.precision}; choose precision auto"
+            )
         dtype = choose_dtype(order.precision, torch.device("cpu"), config)
         self.device, self.precision = "cpu", "int8" if is_int8 else name_of(dtype)
         core = extra("openvino", "engine openvino").Core()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from lkpan_model.engines.extras import extra
 from lkpan_model.engines.folding import fold, is_sequential
 from lkpan_model.preprocess import Normalisation
 
@@ -32,7 +33,12 @@ def example(network: LKPAN) -> torch.Tensor:
 
 
 def onnx_bytes(network: LKPAN) -> bytes:
-    """`whole` as an ONNX file, for any number of images; the network is changed."""
+    """`whole` as an ONNX file, for any number of images; the network is changed.
+
+    Raises:
+        DeviceError: The package onnx is not installed.
+    """
+    extra("onnx", "an ONNX network")  # torch asks for it halfway
     file = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter(

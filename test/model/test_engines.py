@@ -76,9 +76,17 @@ def test_openvino_in_bfloat16_is_close() -> None:
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
 def test_missing_library_is_named(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if engine == "onnxruntime":
+        pytest.importorskip("onnx")
     monkeypatch.setitem(sys.modules, engine, None)
     with pytest.raises(DeviceError, match=f"engine {engine} needs .* pip install {engine}"):
         Encoder.from_network(LKPAN(SMALL_LITE), SMALL_LITE, engine=engine)
+
+
+def test_missing_onnx_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(DeviceError, match=r"an ONNX network needs .* pip install onnx"):
+        Encoder.from_network(LKPAN(SMALL_LITE), SMALL_LITE, engine="onnxruntime")
 
 
 @pytest.mark.parametrize(
