@@ -21,7 +21,8 @@ from lkpan_ros.errors import FlightError, GalleryError, LkpanError
 from lkpan_ros.localization.calibration_file import read_calibration
 from lkpan_ros.localization.flight_log import read_flight
 from lkpan_ros.localization.gallery import Gallery
-from lkpan_ros.localization.kept_descriptors import KeptDescriptors
+from lkpan_ros.localization.gallery_pieces import KeptPieces, Piece
+from lkpan_ros.localization.mosaic import MosaicWriter, PixelGrid
 from lkpan_ros.localization.raster import open_map
 from lkpan_ros.tools import calibrate
 from test.localization.galleries import grid_gallery
@@ -143,13 +144,16 @@ def test_a_training_checkpoint(trace: Path, tmp_path: Path, form: Callable[[Path
 def test_descriptors_that_an_interrupted_build_has_kept(
     trace: Path, tmp_path: Path, form: Callable[[Path], bytes]
 ) -> None:
-    kept = KeptDescriptors(tmp_path / "kept", Thumbnails())
-    images = [np.zeros((8, 8, 3), np.uint8)]
-    kept.keep(images, np.eye(1, 4, dtype=np.float16))
-    assert kept.find(images) is not None
+    kept = KeptPieces(tmp_path / "kept", Thumbnails().identity)
+    writer = MosaicWriter(PixelGrid(0.0, 0.0, 1.0, 1, 1))
+    writer.add_row(np.zeros((256, 256, 3), np.uint8), np.ones((256, 256), np.bool_))
+    mosaic = writer.finish()
+    blocks = (mosaic.data, mosaic.offsets, mosaic.mask_row, mosaic.masks)
+    kept.keep("key", Piece(np.eye(1, 4, dtype=np.float16), np.zeros((1, 2)), *blocks))
+    assert kept.find("key") is not None
     (file,) = (tmp_path / "kept").iterdir()
     file.write_bytes(form(trace))
-    assert kept.find(images) is None
+    assert kept.find("key") is None
     assert not trace.exists()
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lkpan_ros.errors import GalleryError
-from lkpan_ros.localization import gallery_file
+from lkpan_ros.localization import gallery_file, gallery_shards
 from lkpan_ros.localization.gallery_index import EXACT, CompressedIndex, ExactIndex
 from lkpan_ros.localization.gallery_info import FARTHEST_M, GalleryInfo, IndexInfo, check_encoder
 from lkpan_ros.localization.geodesy import LocalFrame
 from lkpan_ros.localization.mosaic import Mosaic
-from lkpan_ros.localization.stored_array import StoredArray
 from lkpan_ros.localization.tile_places import TilePlaces
 from lkpan_ros.localization.types import Matches
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lkpan_ros.localization.gallery_index import Rows, TileIndex
     from lkpan_ros.localization.geodesy import LatLon
     from lkpan_ros.localization.signature import PublicKey
+    from lkpan_ros.localization.stored_array import AnyArray
 
 _REBUILD = "rebuild it with build_gallery"
 
@@ -48,7 +49,7 @@ class Gallery:
     def __init__(
         self,
         info: GalleryInfo,
-        descriptors: NDArray[np.floating[Any]] | StoredArray,
+        descriptors: AnyArray,
         positions_m: NDArray[np.float64],
         mosaic: Mosaic,
         index: NDArray[np.uint8] | None = None,
@@ -61,7 +62,7 @@ class Gallery:
         if (index is None) != (info.index.spec == EXACT):
             raise GalleryError(f"the index is not the one that its information names; {_REBUILD}")
         # What is read from a file only when it is used was checked when it was written.
-        read = [positions_m] if isinstance(descriptors, StoredArray) else [positions_m, descriptors]
+        read = [positions_m, descriptors] if isinstance(descriptors, np.ndarray) else [positions_m]
         if not (all(np.isfinite(array).all() for array in read) and np.abs(positions_m).max() < FARTHEST_M):
             raise GalleryError(f"descriptors or positions are not finite, or too far; {_REBUILD}")
         self.info = info
@@ -69,8 +70,8 @@ class Gallery:
         self.frame = LocalFrame(info.datum)
         self.positions_m = np.asarray(positions_m, np.float64)
         self.positions_m.flags.writeable = False
-        self._index: TileIndex = (
-            ExactIndex(descriptors) if index is None else CompressedIndex(index, info.index, descriptors)
+        self._rows: Rows = (
+            descriptors.astype(np.float16, copy=False) if isinstance(descriptors, np.ndarray) else descriptors
         )
         self._index_blob = index
         self._places = TilePlaces(self.positions_m, info.stride_m)
@@ -102,12 +103,21 @@ class Gallery:
     @property
     def rows(self) -> Rows:
         """All descriptors, (N, D) float16; to be read in pieces, since they may lie in a file."""
-        return self._index.rows
+        return self._rows
+
+    @cached_property
+    def _index(self) -> TileIndex:
+        """Made when first needed: while a large gallery is built, nobody searches it."""
+        if self._index_blob is not None:
+            return CompressedIndex(self._index_blob, self.info.index, self._rows)
+        exact = ExactIndex(self._rows)
+        self._rows = exact.rows  # once in memory
+        return exact
 
     @property
     def descriptor_dim(self) -> int:
         """Length D of a descriptor."""
-        return self._index.rows.shape[1]
+        return self._rows.shape[1]
 
     @property
     def encoder_identity(self) -> EncoderIdentity:
@@ -123,13 +133,19 @@ class Gallery:
             self._content_hash = gallery_file.content_hash(self.info.to_json(), self._arrays())
         return self._content_hash
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, shard_bytes: int = gallery_shards.SHARD_BYTES) -> None:
         """Write the gallery; under its final name it is whole or not there at all.
+
+        Args:
+            path: The file.
+            shard_bytes: Descriptors and pixels of more go to several files beside it, see `gallery_shards`.
 
         Raises:
             OSError: The disk is full, the folder is not writable.
         """
-        self._content_hash = gallery_file.write(Path(path), self.info.to_json(), self._arrays())
+        self._content_hash = gallery_shards.write(
+            Path(path), self.info.to_json(), self._arrays(), shard_bytes
+        )
 
     @classmethod
     def load(
@@ -152,7 +168,7 @@ class Gallery:
                 another encoder or another index than the one asked for; as SignatureError, it is not signed.
         """
         path = Path(path)
-        values, arrays, digest = gallery_file.read(path, public_key)
+        values, arrays, digest = gallery_shards.read(path, public_key)
         try:
             info = GalleryInfo.from_dict(values)
             descriptors, positions_m = arrays.pop("descriptors"), arrays.pop("positions_m")
@@ -169,6 +185,7 @@ class Gallery:
             # FAISS reads what was checked: of a mapped file all of its index, here.
             blob = arrays.pop("index")[:] if "index" in arrays else None
             gallery = cls(info, descriptors, positions_m, Mosaic(info.grid, **arrays), blob)
+            gallery._index  # noqa: B018 - made now, not while a frame waits
         except (TypeError, ValueError, KeyError, OverflowError) as error:
             raise GalleryError(
                 f"{path}: its parts are not those of a gallery ({error}); {_REBUILD}"
@@ -178,13 +195,13 @@ class Gallery:
 
     def indexed(self, info: IndexInfo, index: NDArray[np.uint8] | None) -> Gallery:
         """The same gallery, looked up in another way; see the class."""
-        return Gallery(replace(self.info, index=info), self._index.rows, self.positions_m, self.mosaic, index)
+        return Gallery(replace(self.info, index=info), self._rows, self.positions_m, self.mosaic, index)
 
     def _arrays(self) -> dict[str, Any]:
         mosaic = self.mosaic
         index = {} if self._index_blob is None else {"index": self._index_blob}
         return {
-            "descriptors": self._index.rows,
+            "descriptors": self._rows,
             "positions_m": self.positions_m,
             "data": mosaic.data,
             "offsets": mosaic.offsets,
@@ -203,7 +220,7 @@ class Gallery:
 
     def descriptors(self, tiles: NDArray[np.int64]) -> NDArray[np.float32]:
         """Those of some tiles, (B,) rows of the gallery: (B, D) float32, of unit length as far as 16 bits can say."""
-        return np.asarray(self._index.rows[np.asarray(tiles, np.int64)], np.float32)
+        return np.asarray(self._rows[np.asarray(tiles, np.int64)], np.float32)
 
     def search(
         self,

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lkpan_ros.localization.signature import PublicKey
+    from lkpan_ros.localization.stored_array import AnyArray
 
-    Arrays = Mapping[str, NDArray[Any] | StoredArray]
+    Arrays = Mapping[str, AnyArray]
 
 FORMAT = "lkpan_gallery"
 VERSION = 2
@@ -103,12 +104,15 @@ def _entries(names: list[str], arrays: Arrays) -> dict[str, dict[str, Any]]:
     return entries
 
 
-def read(path: Path, public_key: PublicKey | None = None) -> tuple[dict[str, Any], dict[str, Any], str]:
+def read(
+    path: Path, public_key: PublicKey | None = None, mapped_from_bytes: int | None = None
+) -> tuple[dict[str, Any], dict[str, Any], str]:
     """Read a container and verify it; a large one is mapped, and its large arrays are verified when they are used.
 
     Args:
         path: The file.
         public_key: Whose signature it must have; None: not asked for.
+        mapped_from_bytes: How large a large one is; None: `MAPPED_FROM_BYTES`.
 
     Returns:
         The information, the arrays (`StoredArray` where mapped), and the content hash.
@@ -144,7 +148,7 @@ def read(path: Path, public_key: PublicKey | None = None) -> tuple[dict[str, Any
         ) from error
     if public_key is not None:
         public_key.require("gallery", path, found)
-    whole = path.stat().st_size < MAPPED_FROM_BYTES
+    whole = path.stat().st_size < (MAPPED_FROM_BYTES if mapped_from_bytes is None else mapped_from_bytes)
     arrays |= {name: rows.whole() if whole else rows for name, rows in stored.items()}
     return _parsed(path, info), arrays, found
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lkpan_ros.localization.gallery_info import IndexInfo
-    from lkpan_ros.localization.stored_array import StoredArray
+    from lkpan_ros.localization.stored_array import JoinedArray, StoredArray
 
-    Rows = NDArray[np.float16] | StoredArray  # N x D
+    Rows = NDArray[np.float16] | StoredArray | JoinedArray  # N x D
     Ranking = tuple[NDArray[np.float32], NDArray[np.int64]]  # R x K similarities, best first, and tiles
 
 EXACT = "exact"

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lkpan_ros.localization.gallery import Gallery
-    from lkpan_ros.localization.gallery_build import PatchEncoder
     from lkpan_ros.localization.gallery_index import Rows
+    from lkpan_ros.localization.gallery_pieces import PatchEncoder
 
 AUTO = "auto"
 MEMORY_BYTES = 2**31  # of the computer on board, for the index
 _EXACT_NUMBERS = 2**27  # up to here an exhaustive search takes some 10 ms
-_BESIDES_BYTES = 40  # of a tile, in any index: its position, its place in the index
+_BESIDES_BYTES = 56  # of a tile, in any index: its number, its position, its cell, its part of the centres
 _PIECE = 16_384  # descriptors
 _SAMPLE_NUMBERS = 2**26  # of the descriptors that an index is trained with
 _PER_LIST = 48  # projected descriptors that a list is trained with
@@ -101,7 +101,10 @@ def build_index(
 
 
 def choose_spec(count: int, dim: int, memory_bytes: int) -> str:
-    """`exact` where that is fast and fits, else an inverted file of projected descriptors, 8 bits a number.
+    """`exact` where that is fast and fits, else an inverted file of projected descriptors, 4 bits for each two numbers.
+
+    Such codes are compared in registers (André, Kermarrec, Le Scouarnec, "Cache locality is not enough", 2015), so that a
+    search can afford the many lists that hold the best tiles of a view.
 
     Raises:
         ConfigError: Nothing fits into the memory.
@@ -109,14 +112,14 @@ def choose_spec(count: int, dim: int, memory_bytes: int) -> str:
     if count * dim <= _EXACT_NUMBERS and 2 * count * dim <= memory_bytes:
         return EXACT
     room = memory_bytes / count - _BESIDES_BYTES
-    widths = [width for width in (256, 192, 128, 96, 64) if width <= min(room, dim)]
+    widths = [width for width in (256, 192, 128, 64) if width / 4 <= room and width <= dim]
     if not widths:
         raise ConfigError(
             f"{count} tiles do not fit into {memory_bytes / 1e6:.0f} MB of memory: "
-            f"allow {count * (64 + _BESIDES_BYTES) / 1e6:.0f} MB or more, or take a smaller map or a larger stride"
+            f"allow {count * (16 + _BESIDES_BYTES) / 1e6:.0f} MB or more, or take a smaller map or a larger stride"
         )
-    lists = 2 ** max(4, min(13, round(math.log2(4 * math.sqrt(count)))))
-    return f"PCA{widths[0]},IVF{lists},SQ8"
+    lists = 2 ** max(4, round(math.log2(count) / 2))
+    return f"PCA{widths[0]},IVF{lists},PQ{widths[0] // 2}x4fs"
 
 
 def check_spec(spec: str, count: int, dim: int, memory_bytes: int) -> None:

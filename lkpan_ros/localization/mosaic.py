@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lkpan_ros.localization.stored_array import StoredArray
+    from lkpan_ros.localization.stored_array import AnyArray
 
     Pixels = tuple[NDArray[np.uint8], NDArray[np.bool_]]
 
@@ -31,7 +31,7 @@ TILE_PX_RANGE = (16, 2048)  # of tiles: fewer pixels show nothing, more are no u
 _JPEG_QUALITY = 90
 _CACHED_BLOCKS = 128  # 33 MB
 _PIECE_PX = 4096  # side of what is decoded at once for a coarse window
-_EMPTY, _FULL = -2, -1
+EMPTY, _FULL = -2, -1
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Mosaic:
     """
 
     grid: PixelGrid
-    data: NDArray[np.uint8] | StoredArray
+    data: AnyArray
     offsets: NDArray[np.int64]
     mask_row: NDArray[np.int32]
     masks: NDArray[np.uint8]
@@ -86,7 +86,7 @@ class Mosaic:
             and self.offsets[0] == 0
             and self.offsets[-1] == len(self.data)
             and bool((np.diff(self.offsets) >= 0).all())
-            and bool(((self.mask_row >= _EMPTY) & (self.mask_row < len(self.masks))).all())
+            and bool(((self.mask_row >= EMPTY) & (self.mask_row < len(self.masks))).all())
         )
         if not consistent:
             raise GalleryError(
@@ -103,7 +103,7 @@ class Mosaic:
         for row in rows:
             for column in columns:
                 block = row * self.grid.columns + column
-                if self.mask_row[block] == _EMPTY:
+                if self.mask_row[block] == EMPTY:
                     continue
                 pixels, valid = self._block(block)
                 x, y = column * BLOCK_PX - left, row * BLOCK_PX - top
@@ -217,7 +217,7 @@ class MosaicWriter:
 
     def _add(self, rgb: NDArray[np.uint8], mask: NDArray[np.bool_]) -> None:
         if not mask.any():
-            self._mask_row.append(_EMPTY)
+            self._mask_row.append(EMPTY)
             self._blocks.append(b"")
             return
         if mask.all():

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lkpan_ros.localization.raster import MapSource
 
 DEFAULT_TILE_PX = 256  # at most, unless a GSD is asked for
-_MAX_TILES = 5_000_000  # 26 GB of descriptors of the smallest variant: a mistake in stride or CRS
+_MAX_TILES = 100_000_000  # 500 GB of descriptors of the smallest variant: a mistake in stride or CRS
 
 
 @dataclass(frozen=True)

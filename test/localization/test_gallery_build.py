@@ -12,11 +12,13 @@ from rasterio.transform import from_origin
 
 from lkpan_ros.errors import ConfigError, GalleryError, LkpanError, MapError
 from lkpan_ros.localization.gallery_build import build
+from lkpan_ros.localization.gallery_pieces import KeptPieces
 from lkpan_ros.localization.geodesy import LatLon, LocalFrame
-from lkpan_ros.localization.kept_descriptors import KeptDescriptors
+from lkpan_ros.localization.mosaic import BLOCK_PX
 from lkpan_ros.localization.raster import open_map
 from lkpan_ros.localization.tile_grid import plan
 from test.localization import maps
+from test.localization.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -148,6 +150,24 @@ class TestBuild:
         assert found.tile[0] == 20
         assert found.similarity[0] == pytest.approx(1.0, abs=5e-3)
 
+    def test_it_does_not_matter_in_which_units_a_map_is_read(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        mask = np.full((700, 800), 255, np.uint8)
+        mask[300:420, :500] = 0
+        source = write_map(tmp_path / "map.tif", 800.0, 700.0, mask=mask)
+        grid = plan(source, 90.0, 50.0)
+        whole = build(source, Thumbnails(), grid)
+        monkeypatch.setattr("lkpan_ros.localization.map_units._ROWS", 1)
+        monkeypatch.setattr("lkpan_ros.localization.map_units._COLUMNS", 2)
+        parts = build(source, Thumbnails(), grid, kept=KeptPieces(tmp_path / "kept", Thumbnails().identity))
+        order, other = (np.lexsort(gallery.positions_m.T) for gallery in (whole, parts))
+        assert (whole.positions_m[order] == parts.positions_m[other]).all()
+        assert (whole.descriptors(order) == parts.descriptors(other)).all()
+        for window in ((0.0, 0.0, 700.0, 700), (-300.0, 0.0, 90.0, 90)):
+            for one, same in zip(whole.window(*window), parts.window(*window), strict=True):
+                assert (one == same).all()
+
     def test_tiles_of_nodata_are_left_out(self, tmp_path: Path, encoder: Encoder) -> None:
         mask = np.full((300, 300), 255, np.uint8)
         mask[:, :150] = 0
@@ -181,16 +201,17 @@ class TestBuild:
 
 class TestResume:
     def test_a_run_that_was_cut_off_goes_on(self, tmp_path: Path, encoder: Encoder) -> None:
-        source = write_map(tmp_path / "map.tif", 300.0, 300.0)
-        grid = plan(source, 90.0, 30.0)
+        source = write_map(tmp_path / "map.tif", 300.0, 1100.0)  # three units of rows
+        grid = plan(source, 90.0, 60.0)
         folder = tmp_path / "out.partial"
-        first = Counting(encoder, stop_after=24)
+        first = Counting(encoder, stop_after=40)
         with pytest.raises(KeyboardInterrupt):
-            build(source, first, grid, batch_size=8, kept=KeptDescriptors(folder, first))
+            build(source, first, grid, batch_size=8, kept=KeptPieces(folder, first.identity))
         second = Counting(encoder)
-        kept = KeptDescriptors(folder, second)
+        kept = KeptPieces(folder, second.identity)
         resumed = build(source, second, grid, batch_size=8, kept=kept)
-        assert len(second.images) == 64 - 24
+        whole_units = len(grid.lefts) * sum(top < 2 * BLOCK_PX for top in grid.tops)
+        assert 0 < len(second.images) == len(resumed) - whole_units < len(resumed)
         assert resumed.content_hash == build(source, encoder, grid, batch_size=8).content_hash
         kept.remove()
         assert not folder.exists()
@@ -199,27 +220,28 @@ class TestResume:
         source = write_map(tmp_path / "map.tif", 200.0, 200.0)
         grid = plan(source, 90.0, 30.0)
         folder = tmp_path / "out.partial"
-        whole = build(source, encoder, grid, kept=KeptDescriptors(folder, encoder)).content_hash
+        whole = build(source, encoder, grid, kept=KeptPieces(folder, encoder.identity)).content_hash
         (file,) = folder.iterdir()
         good = file.read_bytes()
         zeros = good[:128] + bytes(len(good) - 128)
         for content in (b"", b"hello", good[:-1], good[:100], zeros):
             file.write_bytes(content)
             again = Counting(encoder)
-            assert build(source, again, grid, kept=KeptDescriptors(folder, again)).content_hash == whole
+            assert build(source, again, grid, kept=KeptPieces(folder, again.identity)).content_hash == whole
             assert len(again.images) == 16
 
     def test_other_pixels_are_encoded_anew(self, tmp_path: Path, encoder: Encoder) -> None:
         folder = tmp_path / "out.partial"
         source = write_map(tmp_path / "map.tif", 200.0, 200.0)
-        build(source, encoder, plan(source, 90.0, 30.0), kept=KeptDescriptors(folder, encoder))
+        build(source, encoder, plan(source, 90.0, 30.0), kept=KeptPieces(folder, encoder.identity))
         again = Counting(encoder)
-        build(source, again, plan(source, 91.0, 30.0), kept=KeptDescriptors(folder, again))
+        build(source, again, plan(source, 91.0, 30.0), kept=KeptPieces(folder, again.identity))
         assert len(again.images) == 16
 
     def test_strangers_in_the_folder_stay(self, tmp_path: Path, encoder: Encoder) -> None:
-        kept = KeptDescriptors(tmp_path / "out.partial", encoder)
-        kept.keep([np.zeros((8, 8, 3), np.uint8)], np.zeros((1, 4), np.float16))
+        source = write_map(tmp_path / "map.tif", 200.0, 200.0)
+        kept = KeptPieces(tmp_path / "out.partial", encoder.identity)
+        build(source, encoder, plan(source, 90.0, 30.0), kept=kept)
         (tmp_path / "out.partial" / "notes.txt").write_text("mine")
         kept.remove()
         assert [file.name for file in (tmp_path / "out.partial").iterdir()] == ["notes.txt"]

@@ -54,7 +54,7 @@ def recall(gallery: Gallery, queries: NDArray[np.float32]) -> float:
 
 
 class TestCompressed:
-    @pytest.mark.parametrize("spec", [SPEC, "IVF16,Flat", "HNSW16,SQ8", "SQ8"])
+    @pytest.mark.parametrize("spec", [SPEC, "IVF16,Flat", "PCA32,IVF16,PQ16x4fs", "HNSW16,SQ8", "SQ8"])
     def test_it_finds_what_its_information_says(self, spec: str) -> None:
         info, blob = build_index(ROWS, spec, QUERIES)
         index = CompressedIndex(blob, info, ROWS)
@@ -115,11 +115,12 @@ class TestChoice:
         assert choose_spec(2_000, 2560, 2**31) == "exact"
         assert choose_spec(1_000_000, 2560, 2**31).startswith("PCA256,IVF")
         assert choose_spec(1_000_000, 8192, 2**31).startswith("PCA256,IVF")
-        assert choose_spec(10_000_000, 2560, 2**31).startswith("PCA128,IVF")
+        assert choose_spec(10_000_000, 2560, 2**31).startswith("PCA256,IVF4096,PQ128x4fs")
+        assert choose_spec(10_000_000, 2560, 1_000_000_000).startswith("PCA128,IVF")
         assert choose_spec(50_000, 2560, 2**27).startswith("PCA256,IVF")  # fast enough, but too large
 
     def test_too_little_memory_is_told(self) -> None:
-        with pytest.raises(ConfigError, match=r"1000000 tiles do not fit into 50 MB.*allow 104 MB"):
+        with pytest.raises(ConfigError, match=r"1000000 tiles do not fit into 50 MB.*allow 72 MB"):
             choose_spec(1_000_000, 2560, 50_000_000)
 
     @pytest.mark.parametrize("spec", ["nonsense", "IVF5000,SQ8", "PCA100,SQ8", "PCA0,SQ8", "", "PQ7"])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lkpan_ros.errors import GalleryError
-from lkpan_ros.localization.stored_array import BLOCK_BYTES, StoredArray, block_digests
+from lkpan_ros.localization.stored_array import BLOCK_BYTES, JoinedArray, StoredArray, block_digests
 
 ROWS = np.random.default_rng(0).integers(0, 255, (300, 700), np.uint8)  # 6.4 blocks
 
@@ -36,3 +38,18 @@ def test_rows_come_as_they_are_or_not_at_all(rows: list[int], first: int, length
 def test_checksums_of_another_array_are_refused() -> None:
     with pytest.raises(ValueError, match=r"\(6, 32\) checksums for 7 blocks"):
         StoredArray("a.gallery", ROWS, block_digests(ROWS)[:-1])
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    cuts=st.lists(st.integers(0, 300), max_size=4), rows=st.lists(st.integers(0, 299), max_size=20),
+    first=st.integers(0, 310), end=st.integers(0, 310),
+)  # fmt: skip
+def test_joined_arrays_are_one(cuts: list[int], rows: list[int], first: int, end: int) -> None:
+    borders = [0, *sorted(cuts), 300]
+    array = JoinedArray([ROWS[low:high] for low, high in pairwise(borders)])
+    assert array.shape == ROWS.shape
+    assert len(array) == 300
+    assert (array[np.array(rows, np.int64)] == ROWS[rows]).all()
+    assert (array[first:end] == ROWS[first:end]).all()
+    assert (block_digests(array) == block_digests(ROWS)).all()

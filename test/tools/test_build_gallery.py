@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -38,6 +39,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     noise = np.random.default_rng(0).integers(0, 255, (260, 300, 3), np.uint8)
     crs = LocalFrame(LatLon(47.0, 8.0)).crs
     maps.write_geotiff(path / "map.tif", noise, from_origin(-150.0, 130.0, 1.0, 1.0), crs)
+    # Of three units: what is kept of a run that is stopped are whole ones.
+    fine = np.asarray(cv2.resize(noise, None, fx=4.0, fy=4.0))
+    maps.write_geotiff(path / "fine.tif", fine, from_origin(-150.0, 130.0, 0.25, 0.25), crs)
     maps.write_geotiff(path / "nowhere.tif", noise, from_origin(-150.0, 130.0, 1.0, 1.0), None)
     torch.manual_seed(0)
     config = variant("lite")
@@ -143,7 +147,7 @@ def test_an_index_is_made_and_its_recall_is_measured(
 
 def start(folder: Path, output: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "lkpan_ros.tools.build_gallery"]
-    options = arguments(folder, output, stride_m="20", batch_size="2")
+    options = arguments(folder, output, map=str(folder / "fine.tif"), stride_m="20", batch_size="2")
     # One thread: several that wait for one another on a busy machine take minutes.
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
@@ -164,7 +168,7 @@ def test_a_run_that_is_stopped_leaves_no_gallery_and_goes_on(
 ) -> None:
     output, kept = tmp_path / "a.gallery", tmp_path / "a.gallery.partial"
     process = start(folder, output)
-    wait_for(lambda: len(list(kept.glob("*.npy"))) >= 3, process)
+    wait_for(lambda: len(list(kept.glob("*.piece"))) >= 1, process)
     process.send_signal(stop)
     _, err = process.communicate(timeout=60)
     assert not output.exists()
@@ -172,9 +176,9 @@ def test_a_run_that_is_stopped_leaves_no_gallery_and_goes_on(
         assert process.returncode == 130
         assert "Traceback" not in err
         assert "goes on where this one stopped" in err
-    done = {file: file.stat().st_mtime_ns for file in kept.glob("*.npy")}
+    done = {file: file.stat().st_mtime_ns for file in kept.glob("*.piece")}
     process = start(folder, output)
-    wait_for(lambda: len(list(kept.glob("*.npy"))) > len(done), process)
+    wait_for(lambda: len(list(kept.glob("*.piece"))) > len(done), process)
     assert all(file.stat().st_mtime_ns == made_ns for file, made_ns in done.items()), "encoded again"
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
