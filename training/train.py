@@ -277,9 +277,11 @@ def keep_freed_memory() -> None:
 
 def main() -> int:
     """Command line; exit status 2 for bad settings or data, 130 after Ctrl-C."""
+    kept = None
     try:
         keep_freed_memory()
         namespace, config = parse_arguments()
+        kept = Path(config.run_dir) / "checkpoint.pt"
         path = train(config, namespace.data, resume=namespace.resume)
         if distributed.is_main():
             print(f"exported {path}")
@@ -287,7 +289,9 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted: the checkpoint is saved, go on with --resume", file=sys.stderr)
+        saved = kept is not None and kept.exists()
+        left = "the checkpoint is saved, go on with --resume" if saved else "nothing was trained yet"
+        print(f"interrupted: {left}", file=sys.stderr)
         return 130
     return 0
 
