@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+# Borders of districts that lie nearly in a line meet thousands of kilometres away.
+_FAR_M = 50_000.0
+
+
 class Kind(Enum):
     """What a district is used for."""
 
@@ -139,7 +143,9 @@ def _roads(
         ends = diagram.vertices[[start, end]]
         count = max(2, int(np.hypot(*(ends[1] - ends[0])) / 4.0))
         line = ends[0] + np.linspace(0.0, 1.0, count)[:, None] * (ends[1] - ends[0])
-        roads.append(Road(bend.forward(line), width, paved))
+        near = line[np.abs(line).max(axis=1) < _FAR_M]
+        if len(near) > 1:
+            roads.append(Road(bend.forward(near), width, paved))
     return tuple(roads), bend.forward(diagram.vertices)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from lkpan_ros.simulation.appearance import MAP_APPEARANCE, Appearance, Material, Season
 from lkpan_ros.simulation.canvas import Box, Canvas
+from lkpan_ros.simulation.layout import make_plan
 from lkpan_ros.simulation.lighting import direct_light
 from lkpan_ros.simulation.painter import Painter
 from lkpan_ros.simulation.world import make_world
@@ -90,3 +91,9 @@ def test_a_block_that_is_too_narrow_for_a_court_gets_no_trees() -> None:
     painter = Painter(Canvas(100, 1.0), np.random.default_rng(0))
     painter.scatter(Box(50.0, 50.0, 20.0, -1.0, 0.0), 2.0)
     assert not painter.canvas.height.any()
+
+
+def test_districts_nearly_in_a_line_make_no_endless_road() -> None:
+    """Two borders of this plan meet 39,000 km away."""
+    plan = make_plan(np.random.default_rng([326, 0x1F]), 300.0)
+    assert max(np.abs(road.points).max() for road in plan.roads) < 100_000.0
