@@ -7,7 +7,8 @@ What is timed, per frame, one thread each (its processor time, so that a busy ma
 - grid: the histogram filter of the textbook (Thrun, Burgard, Fox, "Probabilistic Robotics", 4.1, 8.2), a probability
   for each tile: convolution with the motion (separable Gaussian, scipy), a share for a loss, multiplication with the
   likelihood (a constant for none of these, a Gaussian at each alternative, written where it counts), normalisation.
-  It knows neither velocity nor heading, nor where in its tile the vehicle is; both would multiply its cells.
+  It knows neither velocity, heading nor errors of the sensors, nor where in its tile the vehicle is; each would
+  multiply its cells.
 
 Both are given the same evidence of the same simulated flight, and take turns; ratios are formed within a frame. Cases:
 
@@ -34,15 +35,14 @@ from scipy.spatial import cKDTree
 
 from benchmarks.measuring import Row, publish, ratios
 from lkpan_ros.localization.bayes_filter import BayesFilter
-from lkpan_ros.localization.belief import Evidence
+from lkpan_ros.localization.belief import PLACE, Evidence, SensorErrors
 from lkpan_ros.localization.config import FilterSettings
+from lkpan_ros.localization.lever import Lever
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
-
-    from lkpan_ros.localization.belief import Belief
 
     Array = NDArray[np.float64]
 
@@ -52,6 +52,9 @@ FRAME_S, SPEED_MPS = 0.5, 12.0
 WINDOWS, PEAKS = 12, 3
 SIGMA_M = 3.0  # of an alternative
 WOOD_M = 60.0  # the same all around, as far as this
+# A camera straight down from 100 m, of a vehicle that is level: the view lies below it, but for the errors of the tilt.
+LEVER = Lever(np.zeros(2), np.eye(2) * 100.0 * math.radians(1.0))
+ERRORS = SensorErrors(heading_deg=5.0, height_ratio=0.05, tilt_deg=0.5)
 WARM_UP = 30  # frames until the hypotheses are as many as they get
 
 
@@ -77,9 +80,9 @@ class Tiles:
         self.extent_m = self.side * STRIDE_M
         self._places = cKDTree(np.stack(np.meshgrid(along, along), axis=-1).reshape(-1, 2))
 
-    def covers(self, belief: Belief) -> NDArray[np.bool_]:
-        """Which hypotheses lie within a stride of a tile's centre."""
-        distance_m, _ = self._places.query(belief.mean[:, :2], distance_upper_bound=STRIDE_M)
+    def covers(self, view_m: Array) -> NDArray[np.bool_]:
+        """Which of (K, 2) views lie within a stride of a tile's centre."""
+        distance_m, _ = self._places.query(view_m, distance_upper_bound=STRIDE_M)
         near: NDArray[np.bool_] = np.isfinite(distance_m)
         return near
 
@@ -104,7 +107,7 @@ class GridFilter:
         """Multiply with the likelihood and normalise."""
         likelihood = np.ones_like(self.belief)
         reach = math.ceil(4.0 * SIGMA_M / STRIDE_M) + 1
-        for odds, (east_m, north_m) in zip(evidence.odds, evidence.position_m, strict=True):
+        for odds, (east_m, north_m) in zip(evidence.odds, evidence.view_m, strict=True):
             row, column = round(north_m / STRIDE_M), round(east_m / STRIDE_M)
             rows = np.arange(max(0, row - reach), min(len(likelihood), row + reach + 1))
             columns = np.arange(max(0, column - reach), min(len(likelihood), column + reach + 1))
@@ -144,10 +147,16 @@ def flight(rng: np.random.Generator, case: str, extent_m: float, frames: int) ->
             odds[0] = math.exp(2.0)
         evidence = Evidence(
             odds=odds,
-            position_m=np.clip(position_m + rng.normal(0.0, SIGMA_M, (count, 2)), 0.0, extent_m),
+            sought=np.zeros(count, np.bool_),
+            prior=np.ones(count),
+            view_m=np.clip(position_m + rng.normal(0.0, SIGMA_M, (count, 2)), 0.0, extent_m),
             covariance_m2=np.tile(np.eye(2) * SIGMA_M**2, (count, 1, 1)),
             turn_deg=rng.normal(0.0, 5.0, count),
             turn_sigma_deg=np.full(count, 3.0),
+            height=rng.normal(0.0, 0.03, count),
+            height_sigma=np.full(count, 0.03),
+            lever=LEVER,
+            errors=ERRORS,
         )
         yield Step(truth_m, evidence)
 
@@ -167,7 +176,7 @@ def measure(case: str, count: int, frames: int) -> tuple[list[Row], dict[str, An
     hypotheses = []
 
     def step_ours(evidence: Evidence) -> None:
-        ours.predict(FRAME_S)
+        ours.predict(FRAME_S, ERRORS)
         ours.update(evidence, tiles.covers)
 
     def step_grid(evidence: Evidence) -> None:
@@ -184,7 +193,7 @@ def measure(case: str, count: int, frames: int) -> tuple[list[Row], dict[str, An
             for name, value in turn.items():
                 times[name].append(value)
     errors_m = {
-        "ours": math.dist(ours.belief.mean[0, :2], step.truth_m),
+        "ours": math.dist(ours.belief.mean[0, PLACE], step.truth_m),
         "grid": math.dist(grid.most_probable_m(), step.truth_m),
     }
     if case == "placed" and max(errors_m.values()) > STRIDE_M:

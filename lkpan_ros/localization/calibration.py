@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from lkpan_ros.localization.background import Chance
+
 _LEAST_MASS = 1e-4  # bounds what one hopeless frame can weigh
 _MEDIAN_OF_RAYLEIGH = 1.1774
 _LEAST_SIGMA_PX = 0.3
+_AGREE_M, _FEWEST_AGREE, _SHARE_AGREE = 8.0, 10, 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,14 +36,16 @@ class Look:
     Attributes:
         quality: (N,) float64.
         similarity: (N,) float64.
-        level: Mean similarity of the frame's candidates.
+        prior: (N,) float64, how probable each is by what the sensors say.
+        chance: Similarities of the frame to foreign places.
         right: (N,) bool, at the true view.
         error_px: (N,) float64, from the true view, in 64ths of a tile; NaN where that was not verified.
     """
 
     quality: NDArray[np.float64]
     similarity: NDArray[np.float64]
-    level: float
+    prior: NDArray[np.float64]
+    chance: Chance
     right: NDArray[np.bool_]
     error_px: NDArray[np.float64]
 
@@ -66,7 +71,7 @@ def fit(looks: Sequence[Look], start: LocalizerConfig | None = None) -> tuple[di
         config = settings(numbers)
         return float(np.mean([_surprise(look, config) for look in looks]))
 
-    first = np.array([np.log(0.05), np.log(30.0), 0.2])
+    first = np.array([np.log(1.0), np.log(1.0), 8.0])
     best = minimize(loss, first, method="Nelder-Mead", options={"maxiter": 600, "xatol": 1e-3, "fatol": 1e-5})
     found = settings(best.x)
     errors = np.concatenate([look.error_px[look.right] for look in looks])
@@ -80,9 +85,29 @@ def fit(looks: Sequence[Look], start: LocalizerConfig | None = None) -> tuple[di
     }, float(best.fun)
 
 
+def common_offset(errors_m: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """By how much most registrations lie beside what GPS and geometry say, as where the map lies beside the world.
+
+    Args:
+        errors_m: (N, 2) float64, of one registration a frame, the best near what is said to be its view.
+
+    Returns:
+        (2,) float64 metres, or None where too few agree on one.
+    """
+    if len(errors_m) == 0:
+        return None
+    apart_m = np.hypot(*(errors_m[:, None] - errors_m[None]).transpose(2, 0, 1))
+    agreeing = apart_m <= _AGREE_M
+    most = int(agreeing.sum(axis=1).argmax())
+    if agreeing[most].sum() < max(_FEWEST_AGREE, _SHARE_AGREE * len(errors_m)):
+        return None
+    offset: NDArray[np.float64] = errors_m[agreeing[most]].mean(axis=0)
+    return offset
+
+
 def _surprise(look: Look, config: LocalizerConfig) -> float:
     """Negative log of the mass where it belongs."""
-    odds = np.exp(log_odds(look.quality, look.similarity, look.level, config))
+    odds = look.prior * np.exp(log_odds(look.quality, look.similarity, look.chance, config))
     mass = np.append(odds, 1.0) / (odds.sum() + 1.0)
     belongs = float(mass[:-1][look.right].sum()) if look.right.any() else float(mass[-1])
     return -float(np.log(max(belongs, _LEAST_MASS)))

@@ -1,6 +1,6 @@
 """The file that carries calibrated settings to the localizer: JSON, checked in every key and by a checksum.
 
-{"format": "lkpan_calibration", "version": 1, "settings": {"similarity.temperature": 0.03}, "encoder": "<hash>",
+{"format": "lkpan_calibration", "version": 2, "settings": {"similarity.temperature": 0.03}, "encoder": "<hash>",
  "fitted_on": ["ariel/flight_0019"], "created_by": "lkpan_ros 1.0", "sha256": "<of all the rest>"}
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lkpan_ros.localization.signature import PublicKey
 
 FORMAT = "lkpan_calibration"
-VERSION = 1
+VERSION = 2
 SHIPPED = "none"  # as calibration.path: leave the file beside the gallery alone
 _MOST_BYTES = 64 * 1024
 _LARGEST = 1e300

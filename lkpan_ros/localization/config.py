@@ -146,13 +146,17 @@ class SimilaritySettings:
     """From similarities to probabilities."""
 
     temperature: float = setting(
-        0.0641, "similarity difference that changes the odds by e", low=1e-5, high=1.0
+        1.06,
+        "similarity difference that changes the odds by e, in standard deviations of the similarities to foreign places",
+        low=1e-3,
+        high=100.0,
     )
     none_of_these: float = setting(
-        0.470,
-        "how far above the candidates' mean a similarity must be to be as likely as a view of none of the gallery",
-        low=-1.0,
-        high=2.0,
+        9.72,
+        "how far above the mean of foreign places a similarity must be to be as likely as a view of none of the gallery, "
+        "in the same unit, where the view fits no better than by chance",
+        low=-100.0,
+        high=100.0,
     )
 
 
@@ -163,9 +167,13 @@ PATCH_PX = 64  # side of a patch when it is laid on the map; errors of registrat
 class RegistrationSettings:
     """From the quality of a registration to probabilities, and its error."""
 
-    quality_slope: float = setting(42.9, "change of the log odds by a change of the quality by 1", low=0.0)
+    quality_slope: float = setting(
+        1.02,
+        "change of the log odds by a standard deviation of the qualities of a frame's wrong registrations",
+        low=0.0,
+    )
     sigma_px: float = setting(
-        0.94, "standard deviation of a right fit, in 64ths of a tile, on each axis", low=0.01, high=32.0
+        1.01, "standard deviation of a right fit, in 64ths of a tile, on each axis", low=0.01, high=32.0
     )
     turn_sigma_deg: float = setting(2.0, "standard deviation of a fitted turn, degrees", low=0.01, high=90.0)
     scale_sigma: float = setting(0.03, "standard deviation of a fitted scale", low=0.001, high=1.0)

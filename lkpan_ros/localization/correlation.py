@@ -150,13 +150,23 @@ class Correlator:
         return peaks(self.scores(template, window), 1)[0]
 
 
-def peaks(scores: NDArray[np.float32], count: int) -> list[Peak]:
+def peaks(
+    scores: NDArray[np.float32], count: int, near: tuple[float, float, float] | None = None
+) -> list[Peak]:
     """The highest values of (2 R + 1) x (2 R + 1) scores that lie apart from one another, best first.
 
     Each is placed to a fraction of a pixel by parabolas through its neighbours.
+
+    Args:
+        scores: By rows to the south and columns to the east of the shift (-R, -R).
+        count: How many at most.
+        near: x and y of a shift and a radius, pixels: only those within; None: all.
     """
     reach = len(scores) // 2
     left = np.where(scores >= cv2.dilate(scores, np.ones((3, 3), np.uint8)), scores, -np.inf)
+    if near is not None:
+        rows, columns = np.ogrid[-reach : reach + 1, -reach : reach + 1]
+        left[np.hypot(columns - near[0], rows - near[1]) > near[2]] = -np.inf
     found = []
     for _ in range(count):
         row, column = divmod(int(left.argmax()), scores.shape[1])

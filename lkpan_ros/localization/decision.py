@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lkpan_ros.localization.integrity import most_probable_place, probability_within, refusal_reason
-from lkpan_ros.localization.measurement import fit_sigma_m, remaining_sigmas
+from lkpan_ros.localization.belief import PLACE, TURN
+from lkpan_ros.localization.integrity import (
+    most_probable_place,
+    not_below,
+    probability_within,
+    refusal_reason,
+)
+from lkpan_ros.localization.measurement import fit_sigma_m
 from lkpan_ros.localization.types import Fix, Reason, Reference, Rejection
-from lkpan_ros.localization.view import drawn_turn_deg, offset_covariance, offset_under
+from lkpan_ros.localization.view import drawn_turn_deg
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,10 +27,10 @@ if TYPE_CHECKING:
     from lkpan_ros.localization.config import LocalizerConfig
     from lkpan_ros.localization.gallery import Gallery
     from lkpan_ros.localization.integrity import Place
-    from lkpan_ros.localization.measurement import Measurement
+    from lkpan_ros.localization.lever import Lever
     from lkpan_ros.localization.types import GroundView, Matches, Registrations
 
-_SUPPORTS_M = 15.0  # a registration this near to the place is the one that it rests on
+    Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +44,7 @@ class Decision:
         views: Of the frame, one for each heading it may have.
         matches: The gallery's best tiles.
         registrations: Of the views around the best of them.
-        measurement: What they say.
+        lever: From the vehicle to its view.
     """
 
     stamp_s: float
@@ -47,63 +53,54 @@ class Decision:
     views: Sequence[GroundView]
     matches: Matches
     registrations: Registrations
-    measurement: Measurement
+    lever: Lever
 
     def decide(self, belief: Belief) -> Fix | Rejection:
         """A fix if the view lies within `gate.radius_m` of where it is stated with `gate.min_probability`."""
         gate = self.config.gate
         place = most_probable_place(belief, gate.radius_m)
         if place is None:
-            return self._refused(None, 0.0)
+            return self._refused(None, 0.0, 0.0)
         # Errors of neighbouring fits go together (walls that lean, shadows): averaging does not get below them.
-        floor_m2 = fit_sigma_m(self.gallery, self.config) ** 2
-        place = replace(place, covariance_m2=place.covariance_m2 + np.eye(2) * floor_m2)
-        probability = place.mass * probability_within(place.covariance_m2, gate.radius_m)
+        floor_m = fit_sigma_m(self.gallery, self.config)
+        states, covariance = place.mean[None], place.covariance[None]
+        seen_m = self.lever.view_m(states)[0]
+        seen_m2 = not_below(self.lever.view_covariance_m2(states, covariance)[0], floor_m)
+        probability = place.mass * probability_within(seen_m2, gate.radius_m)
         sure = probability >= gate.min_probability  # asked this way round, NaN is not sure
         if not sure:
-            return self._refused(place, probability)
-        seen_m = place.position_m + self._offset_m(place)
+            return self._refused(place, probability, float(np.sqrt(np.trace(seen_m2))))
         if not self.gallery.covers(seen_m[None])[0]:
             detail = "the track leaves the gallery: the view shows ground that is not in it"
             return self._rejection(Reason.OUT_OF_MAP, detail, probability)
-        return self._fix(place, seen_m, probability)
+        return self._fix(place, seen_m, seen_m2, floor_m, probability)
 
-    def _offset_m(self, place: Place) -> NDArray[np.float64]:
-        """From the vehicle to the view: as registered at the place, else by the sensors and the track's heading."""
-        apart_m = np.hypot(*(self.measurement.evidence.position_m - place.position_m).T)
-        if len(apart_m) and apart_m.min() <= _SUPPORTS_M:
-            offset_m: NDArray[np.float64] = self.measurement.offset_m[int(apart_m.argmin())]
-            return offset_m
-        return offset_under(self.views[0], place.turn_deg)
-
-    def _fix(self, place: Place, seen_m: NDArray[np.float64], probability: float) -> Fix:
+    def _fix(self, place: Place, seen_m: Array, seen_m2: Array, floor_m: float, probability: float) -> Fix:
         gate, view = self.config.gate, self.views[0]
         seen = self.gallery.frame.point(*seen_m)
         fix = Fix(
             stamp_s=self.stamp_s,
             position=seen,
-            covariance_m2=place.covariance_m2,
+            covariance_m2=seen_m2,
             reference=Reference.VIEW,
             view=seen,
-            view_covariance_m2=place.covariance_m2,
+            view_covariance_m2=seen_m2,
             probability=probability,
             matches=self.matches,
             heading_deg=self._heading_deg(place),
             registrations=self.registrations,
         )
         if view.offset_m is None:
-            return replace(
-                fix, covariance_m2=_widened(place.covariance_m2, self.config.view.unknown_offset_m)
-            )
-        covariance = place.covariance_m2 + self._offset_covariance(place)
-        vehicle_probability = place.mass * probability_within(covariance, gate.radius_m)
+            return replace(fix, covariance_m2=_widened(seen_m2, self.config.view.unknown_offset_m))
+        covariance_m2 = not_below(place.covariance[PLACE, PLACE], floor_m)
+        vehicle_probability = place.mass * probability_within(covariance_m2, gate.radius_m)
         sure = vehicle_probability >= gate.min_probability
         if not sure:
-            return replace(fix, covariance_m2=_widened(covariance, float(np.linalg.norm(view.offset_m))))
+            return replace(fix, covariance_m2=_widened(seen_m2, float(np.linalg.norm(view.offset_m))))
         return replace(
             fix,
-            position=self.gallery.frame.point(*place.position_m),
-            covariance_m2=covariance,
+            position=self.gallery.frame.point(*place.mean[PLACE]),
+            covariance_m2=covariance_m2,
             reference=Reference.VEHICLE,
             probability=vehicle_probability,
         )
@@ -111,23 +108,14 @@ class Decision:
     def _heading_deg(self, place: Place) -> float:
         view = self.views[0]
         sensed_deg = (view.pose.attitude.heading_deg or 0.0) - drawn_turn_deg(view)
-        return (sensed_deg + place.turn_deg) % 360.0
+        return (sensed_deg + float(place.mean[TURN])) % 360.0
 
-    def _offset_covariance(self, place: Place) -> NDArray[np.float64]:
-        """Of the offset, once registration has corrected heading and scale."""
-        view = self.views[0]
-        heading_sigma, height_sigma = remaining_sigmas(known_heading=view.north_up, config=self.config)
-        attitude = replace(view.pose.attitude, heading_deg=self._heading_deg(place))
-        pose = replace(view.pose, attitude=attitude)
-        return offset_covariance(pose, self.config.view.tilt_sigma_deg, heading_sigma, height_sigma)
-
-    def _refused(self, place: Place | None, probability: float) -> Rejection:
+    def _refused(self, place: Place | None, probability: float, spread_m: float) -> Rejection:
         needed = self.config.gate.min_probability
         reason = refusal_reason(place, needed)
         quality = self.registrations.quality.max(initial=0.0)
         numbers = f"best similarity {self.matches.similarity[0]:.3f}, best fit {quality:.3f}"
         if place is not None:
-            spread_m = float(np.sqrt(np.trace(place.covariance_m2)))
             numbers = (
                 f"best place {place.mass:.2f} within {spread_m:.0f} m, next {place.runner_up:.2f}, elsewhere "
                 f"{place.elsewhere:.2f}, gate.min_probability {needed:g}, {numbers}"
@@ -145,6 +133,6 @@ _WORDS = {
 }
 
 
-def _widened(covariance_m2: NDArray[np.float64], offset_m: float) -> NDArray[np.float64]:
+def _widened(covariance_m2: Array, offset_m: float) -> Array:
     """The covariance of a view's position when it stands for a vehicle about `offset_m` away from it."""
     return covariance_m2 + np.eye(2) * offset_m**2

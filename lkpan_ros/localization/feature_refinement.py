@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from lkpan_ros.localization.config import RefinementSettings
     from lkpan_ros.localization.gallery import Gallery
+    from lkpan_ros.localization.refinement import Expected
     from lkpan_ros.localization.types import GroundView, Matches
 
     Features = tuple[Sequence[cv2.KeyPoint], NDArray[np.float32] | None]
@@ -56,7 +57,12 @@ class FeatureRefiner:
         self._matcher = cv2.BFMatcher(cv2.NORM_L2)
 
     def refine(
-        self, views: Sequence[GroundView], matches: Matches, turns_deg: Sequence[float], windows: int
+        self,
+        views: Sequence[GroundView],
+        matches: Matches,
+        turns_deg: Sequence[float],
+        windows: int,
+        expected: Sequence[Expected] = (),  # noqa: ARG002 - features lie where they lie
     ) -> Registrations:
         """See `refinement.Refiner`. A turn must lie within a step of one of `turns_deg`."""
         chosen = windows_of(matches, self._settings.apart_m, windows)
@@ -76,6 +82,7 @@ class FeatureRefiner:
             quality=table[:, 4],
             similarity=matches.similarity[chosen],
             fitted=table[:, 4] > 0.0,
+            sought=np.zeros(len(table), np.bool_),
         )
 
     def _features(self, rgb: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Features:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lkpan_ros.localization.belief import RATE
 from lkpan_ros.localization.types import Reason, Refusal
 
 if TYPE_CHECKING:
@@ -78,8 +79,8 @@ def _speed_mps(belief: Belief) -> float:
     if len(belief) == 0:
         return 0.0
     best = int(belief.weight.argmax())
-    deviation = math.sqrt(max(float(np.linalg.eigvalsh(belief.covariance[best, 2:, 2:])[-1]), 0.0))
-    return max(0.0, float(np.hypot(*belief.mean[best, 2:])) - deviation)
+    deviation = math.sqrt(max(float(np.linalg.eigvalsh(belief.covariance[best, RATE, RATE])[-1]), 0.0))
+    return max(0.0, float(np.hypot(*belief.mean[best, RATE])) - deviation)
 
 
 def _angle_deg(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lkpan_ros.localization.belief import moments
+from lkpan_ros.localization.belief import TURN, moments
+from lkpan_ros.localization.geodesy import wrap_degrees
 from lkpan_ros.localization.types import Reason
 
 if TYPE_CHECKING:
@@ -25,17 +26,15 @@ class Place:
     """Where the vehicle (or the view, where its geometry is unknown) most probably is.
 
     Attributes:
-        position_m: (2,) float64, east and north in the gallery's frame.
-        covariance_m2: 2 x 2 float64, given that the place is right.
-        turn_deg: Of the heading: its error, or itself where none is sensed.
+        mean: (STATES,) float64, see `belief`.
+        covariance: (STATES, STATES) float64, given that the place is right.
         mass: Probability of the hypotheses that make up the place.
         runner_up: Probability of the heaviest hypothesis that does not.
         elsewhere: Probability that it is anywhere else, on the map or off it.
     """
 
-    position_m: Array
-    covariance_m2: Array
-    turn_deg: float
+    mean: Array
+    covariance: Array
     mass: float
     runner_up: float
     elsewhere: float
@@ -48,11 +47,13 @@ def most_probable_place(belief: Belief, radius_m: float) -> Place | None:
     best = int(belief.weight.argmax())
     near = np.hypot(*(belief.mean[:, :2] - belief.mean[best, :2]).T) <= radius_m
     weight = belief.weight[near]
-    mean, covariance = moments(weight / weight.sum(), belief.mean[near, :2], belief.covariance[near, :2, :2])
+    states = belief.mean[near].copy()
+    best_turn = belief.turn_deg[best]
+    states[:, TURN] = best_turn + wrap_degrees(states[:, TURN] - best_turn)
+    mean, covariance = moments(weight / weight.sum(), states, belief.covariance[near])
     return Place(
-        position_m=mean,
-        covariance_m2=covariance,
-        turn_deg=float(belief.turn_deg[best]),
+        mean=mean,
+        covariance=covariance,
         mass=float(weight.sum()),
         runner_up=float(belief.weight[~near].max(initial=0.0)),
         elsewhere=belief.elsewhere,
@@ -80,3 +81,12 @@ def probability_within(covariance_m2: Array, radius_m: float) -> float:
     direction = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
     variance = np.einsum("ai,ij,aj->a", direction, covariance_m2, direction)
     return float(np.mean(-np.expm1(-0.5 * radius_m**2 / variance)))
+
+
+def not_below(covariance_m2: Array, sigma_m: float) -> Array:
+    """A 2 x 2 covariance, in square metres, with a standard deviation of at least `sigma_m` in every direction."""
+    if not np.isfinite(covariance_m2).all():
+        return covariance_m2
+    variance, direction = np.linalg.eigh(covariance_m2)
+    floored: Array = (direction * np.maximum(variance, sigma_m**2)) @ direction.T
+    return floored

@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lkpan_ros.localization.background import Background
 from lkpan_ros.localization.bayes_filter import BayesFilter
+from lkpan_ros.localization.belief import RATE
 from lkpan_ros.localization.decision import Decision
 from lkpan_ros.localization.frozen_picture import FrozenPicture
+from lkpan_ros.localization.lever import Lever
 from lkpan_ros.localization.measurement import measure
 from lkpan_ros.localization.motion import Motion
 from lkpan_ros.localization.prior_conflict import prior_conflict
-from lkpan_ros.localization.refinement import make_refiner, turns_within
+from lkpan_ros.localization.refinement import Expected, make_refiner, turns_within
 from lkpan_ros.localization.retrieval import about_hypotheses, joined
 from lkpan_ros.localization.types import Reason, Refusal, Rejection, Timings
-from lkpan_ros.localization.view import drawn_turn_deg, ground_patch, offset_under
+from lkpan_ros.localization.view import drawn_turn_deg, ground_patch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 _HEADINGS = 8  # tried where the heading is unknown
 _TRACKED_MASS = 0.9  # from this on the heading that the track has is taken for granted
 _TRACKED_TURN_DEG = 25.0
+_EXPECTED_SIGMAS, _EXPECTED_M = 2.5, (4.0, 40.0)  # how far about an expected view it is sought
 _CLEARER = 5.0  # times the evidence of the last look at the same ground
 _FORGOTTEN_S = 60.0  # after that long the same picture is news
 
@@ -80,6 +84,7 @@ class Localizer:
     def replace_gallery(self, gallery: Gallery) -> None:
         """Use another gallery, made with the same encoder, from the next frame on; what was believed is forgotten."""
         self._gallery = gallery
+        self._background = Background(gallery)
         self._refiner = make_refiner(gallery, self._config.refinement)
         self.reset()
 
@@ -116,20 +121,20 @@ class Localizer:
         )
         if len(retrieved.tile) == 0:
             raise Refusal(Reason.OUT_OF_MAP, "no tile of the gallery lies where the prior puts the view")
-        tracked = about_hypotheses(gallery, descriptors, self._expected_views(views), turns_deg)
+        expected = self._expected(views[0])
+        places_m = np.array([(e.east_m, e.north_m) for e in expected]).reshape(-1, 2)
+        tracked = about_hypotheses(gallery, descriptors, places_m, turns_deg)
         clock.lap("search_s")
         registrations = self._refiner.refine(
-            views, joined(tracked, retrieved), self._turns_to_try(views), self._windows()
+            views, joined(tracked, retrieved), self._turns_to_try(views), self._windows(), expected
         )
         clock.lap("refine_s")
-        level = float(retrieved.similarity.mean())
-        measurement = measure(registrations, views, level, gallery, config)
-        news = self._is_news(descriptors, float(measurement.evidence.odds.sum()), frame.stamp_s)
-        self._filter.update(
-            measurement.evidence, lambda belief: gallery.covers(_ahead(belief, views[0])), news=news
-        )
+        chance = self._background.chance(descriptors)
+        evidence = measure(registrations, views, chance, gallery, config)
+        news = self._is_news(descriptors, float(evidence.odds.sum()), frame.stamp_s)
+        self._filter.update(evidence, gallery.covers, news=news)
         clock.lap("filter_s")
-        decision = Decision(frame.stamp_s, gallery, config, views, retrieved, registrations, measurement)
+        decision = Decision(frame.stamp_s, gallery, config, views, retrieved, registrations, evidence.lever)
         outcome = decision.decide(self._filter.belief)
         clock.lap("decide_s")
         return outcome
@@ -188,10 +193,17 @@ class Localizer:
             )
         return turns_within(settings.turn_reach_deg, settings.turn_step_deg)
 
-    def _expected_views(self, views: Sequence[GroundView]) -> NDArray[np.float64]:
-        """Where the heaviest hypotheses put the middle of the view, (N, 2)."""
-        belief = self._filter.belief
-        return _ahead(belief, views[0])[: self._config.filter.expected_places]
+    def _expected(self, view: GroundView) -> list[Expected]:
+        """Where the heaviest hypotheses put the middle of the view."""
+        belief, lever = self._filter.belief, Lever.of(view)
+        heaviest = belief.select(np.arange(min(len(belief), self._config.filter.expected_places)))
+        middle_m = lever.view_m(heaviest.mean)
+        spread_m2 = np.trace(lever.view_covariance_m2(heaviest.mean, heaviest.covariance), axis1=1, axis2=2)
+        radius_m = np.clip(_EXPECTED_SIGMAS * np.sqrt(spread_m2 / 2.0), *_EXPECTED_M)
+        return [
+            Expected(float(east_m), float(north_m), float(reach_m))
+            for (east_m, north_m), reach_m in zip(middle_m, radius_m, strict=True)
+        ]
 
     def _search_area(self, frame: Frame, view: GroundView) -> tuple[float, float, float] | None:
         """East, north and radius in metres within which a prior puts the centre of the view."""
@@ -219,7 +231,7 @@ class Localizer:
         before, belief = self._news, self._filter.belief
         if before is not None and stamp_s - before.stamp_s < _FORGOTTEN_S:
             # Over woods and fields the look may stay the same for long; then the way that was flown tells.
-            speed_mps = float(np.hypot(*belief.mean[0, 2:])) if len(belief) else 0.0
+            speed_mps = float(np.hypot(*belief.mean[0, RATE])) if len(belief) else 0.0
             moved = speed_mps * (stamp_s - before.stamp_s) >= self._gallery.tile_size_m
             fall = 1.0 - float((descriptors @ before.descriptors.T).max())
             clearer = 1.0 + odds >= _CLEARER * (1.0 + before.odds)
@@ -236,12 +248,6 @@ class _News:
     stamp_s: float
     descriptors: NDArray[np.float32]
     odds: float
-
-
-def _ahead(belief: Belief, view: GroundView) -> NDArray[np.float64]:
-    """Where each hypothesis puts the middle of the view, (K, 2)."""
-    offsets = [offset_under(view, float(turn)) for turn in belief.turn_deg]
-    return belief.mean[:, :2] + np.array(offsets).reshape(-1, 2)
 
 
 class _Clock:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lkpan_ros.localization.config import GateSettings, SimilaritySettings
+    from lkpan_ros.localization.config import GateSettings
     from lkpan_ros.localization.gallery import Gallery
 
 _BLOCK = 2048  # tiles; two blocks of descriptors and what they make of each other are some 150 MB
@@ -137,11 +137,17 @@ def retention(
     return max(0.0, float(np.median(shares))) if shares else None
 
 
-def least_lead(retained: float, similarity: SimilaritySettings, gate: GateSettings) -> float:
-    """The lead that a tile needs over its look-alike, for a frame that keeps the share `retained` of it."""
+def least_lead(retained: float, temperature: float, gate: GateSettings) -> float:
+    """The lead that a tile needs over its look-alike.
+
+    Args:
+        retained: The share of it that a frame keeps.
+        temperature: Similarity difference that changes the odds by e.
+        gate: What odds are asked for.
+    """
     if retained <= 0.0 or gate.min_probability >= 1.0:
         return math.inf
     if gate.min_probability <= 0.0:
         return -math.inf
     odds = gate.min_probability / (1.0 - gate.min_probability)
-    return similarity.temperature * math.log(odds) / retained
+    return temperature * math.log(odds) / retained

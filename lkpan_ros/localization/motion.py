@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lkpan_ros.localization.belief import SensorErrors
 from lkpan_ros.localization.geodesy import wrap_degrees
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from lkpan_ros.localization.config import LocalizerConfig
     from lkpan_ros.localization.types import Frame, Odometry
 
-# By how much the error of a heading may change, degrees per square root of a second.
-_COMPASS_DRIFT, _ODOMETRY_DRIFT = 1.0, 1.0
+_COMPASS_MEMORY_S = 60.0
+_ODOMETRY_DRIFT_DPS = 1.0  # of its heading, degrees per square root of a second
 _ODOMETRY_JITTER_M = 0.1
 
 
@@ -34,19 +35,23 @@ class Motion:
             return
         elapsed_s = frame.stamp_s - before.stamp_s
         heading_deg = _heading(before)
-        drift = config.filter.turn_rate_sigma_dps if heading_deg is None else _COMPASS_DRIFT
+        errors = SensorErrors.of(config.view, heading_known=heading_deg is not None)
+        drift = config.filter.turn_rate_sigma_dps
+        if errors.heading_deg is not None:  # from right to wrong by its own error within the memory
+            drift = errors.heading_deg * math.sqrt(2.0 / _COMPASS_MEMORY_S)
         if before.odometry is None or frame.odometry is None:
-            place.predict(elapsed_s, turn_sigma_deg=drift * math.sqrt(elapsed_s))
+            place.predict(elapsed_s, errors, turn_sigma_deg=drift * math.sqrt(elapsed_s))
             return
         step_m, yaw_deg = _between(before.odometry, frame.odometry)
         headings = place.belief.turn_deg + (heading_deg or 0.0)
         place.predict(
             elapsed_s,
+            errors,
             displacement_m=_towards(step_m, headings),
             displacement_sigma_m=config.filter.odometry_sigma_ratio * math.hypot(*step_m)
             + _ODOMETRY_JITTER_M,
             turn_deg=-yaw_deg if heading_deg is None else 0.0,
-            turn_sigma_deg=_ODOMETRY_DRIFT * math.sqrt(elapsed_s),
+            turn_sigma_deg=min(drift, _ODOMETRY_DRIFT_DPS) * math.sqrt(elapsed_s),
         )
 
 

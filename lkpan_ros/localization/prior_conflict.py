@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lkpan_ros.localization.belief import PLACE
 from lkpan_ros.localization.geodesy import distance_m
 from lkpan_ros.localization.integrity import most_probable_place
 
@@ -37,8 +38,8 @@ def prior_conflict(
     place = None if prior is None else most_probable_place(belief, radius_m)
     if prior is None or place is None or place.mass < _SURE:
         return ""
-    sigma_m = math.sqrt(float(np.linalg.eigvalsh(place.covariance_m2)[-1]) + offset_sigma_m**2)
-    apart_m = distance_m(prior.position, frame.point(*(float(x) for x in place.position_m)))
+    sigma_m = math.sqrt(float(np.linalg.eigvalsh(place.covariance[PLACE, PLACE])[-1]) + offset_sigma_m**2)
+    apart_m = distance_m(prior.position, frame.point(*(float(x) for x in place.mean[PLACE])))
     if apart_m <= prior.radius_m + radius_m + 3.0 * sigma_m:
         return ""
     return (

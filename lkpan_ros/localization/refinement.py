@@ -27,11 +27,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lkpan_ros.localization.config import RefinementSettings
-    from lkpan_ros.localization.correlation import Template, Window
+    from lkpan_ros.localization.correlation import Peak, Template, Window
     from lkpan_ros.localization.gallery import Gallery
     from lkpan_ros.localization.types import GroundView, Matches
 
 _FINE_REACH_PX = 4
+_SAME_PX = 2.0  # peaks nearer than this are one
 _FINE_TURN_DEG, _FINE_SCALE = 4.0, 0.06  # first steps of the fit; each round takes steps a third as long
 _FINE_ROUNDS = 3
 
@@ -47,6 +48,7 @@ class Fit:
         spread_m2: 2 x 2 float64, of the likelihood about it.
         turn_deg: By which the patch is turned clockwise.
         scale: Metres on the map for a metre of the patch.
+        sought: Looked for where the view was expected, though its window fits better elsewhere.
     """
 
     match: int
@@ -55,21 +57,37 @@ class Fit:
     spread_m2: NDArray[np.float64]
     turn_deg: float
     scale: float
+    sought: bool = False
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Where a track puts the view: a circle about a point, metres in the gallery's frame."""
+
+    east_m: float
+    north_m: float
+    radius_m: float
 
 
 class Refiner(Protocol):
     """Registers the patches of a frame to the map around candidates."""
 
     def refine(
-        self, views: Sequence[GroundView], matches: Matches, turns_deg: Sequence[float], windows: int
+        self,
+        views: Sequence[GroundView],
+        matches: Matches,
+        turns_deg: Sequence[float],
+        windows: int,
+        expected: Sequence[Expected] = (),
     ) -> Registrations:
-        """The best few registrations of each window.
+        """The best few registrations of each window, and the best one where a view is expected.
 
         Args:
             views: The patches of one frame, one for each heading it may have.
             matches: Tiles to look around, the most important first; `rotation` names the view.
             turns_deg: Clockwise turns of the patches to be tried.
             windows: How many at most.
+            expected: Where the track puts the view.
         """
         ...
 
@@ -98,13 +116,22 @@ class GradientRefiner:
         self._windows = KeptWindows(lambda east_m, north_m: self._window(self._coarse, east_m, north_m))
 
     def refine(
-        self, views: Sequence[GroundView], matches: Matches, turns_deg: Sequence[float], windows: int
+        self,
+        views: Sequence[GroundView],
+        matches: Matches,
+        turns_deg: Sequence[float],
+        windows: int,
+        expected: Sequence[Expected] = (),
     ) -> Registrations:
         """See `Refiner`."""
         settings = self._settings
         chosen = windows_of(matches, settings.apart_m, windows)
         looks = _Looks(views, self._coarse, turns_deg)
-        fits = [fit for match in chosen for fit in self._coarse_fits(looks, matches, int(match))]
+        nearest = [_nearest(matches, chosen, place) for place in expected]
+        fits = []
+        for match in chosen:
+            here = [place for place, window in zip(expected, nearest, strict=True) if window == match]
+            fits += self._coarse_fits(looks, matches, int(match), here)
         best = sorted(range(len(fits)), key=lambda i: -fits[i].quality)[: settings.fitted]
         placed = list(fits)
         for i in best:
@@ -120,6 +147,7 @@ class GradientRefiner:
             quality=np.array([fit.quality for fit in fits], np.float64),
             similarity=matches.similarity[rows],
             fitted=np.isin(np.arange(len(fits)), best),
+            sought=np.array([fit.sought for fit in fits], np.bool_),
         )
 
     def _window(self, correlator: Correlator, east_m: float, north_m: float) -> Window:
@@ -127,20 +155,37 @@ class GradientRefiner:
         rgb, mask = self._gallery.window(east_m, north_m, side_px * self._gsd_m, side_px)
         return correlator.window(gradient_field(grey_of(rgb), mask))
 
-    def _coarse_fits(self, looks: _Looks, matches: Matches, match: int) -> list[Fit]:
+    def _coarse_fits(
+        self, looks: _Looks, matches: Matches, match: int, expected: Sequence[Expected]
+    ) -> list[Fit]:
         """The best shifts, each under its best turn."""
         east_m, north_m = (float(value) for value in matches.position_m[match])
         window, view = self._windows.about(east_m, north_m), int(matches.rotation[match])
-        scores = [self._coarse.scores(looks.template(view, turn), window) for turn in looks.turns_deg]
-        stack = np.stack(scores)
+        stack = np.stack([self._coarse.scores(looks.template(view, t), window) for t in looks.turns_deg])
         turn_of = stack.argmax(axis=0)
-        found = []
-        for peak in peaks(stack.max(axis=0), self._settings.peaks):
+        scores = stack.max(axis=0)
+        best = peaks(scores, self._settings.peaks)
+        found = list(best)
+        for place in expected:
+            there = self._peak_at(scores, place, east_m, north_m)
+            found += [peak for peak in there if all(_apart(peak, other) for other in found)]
+        fits = []
+        for number, peak in enumerate(found):
             row, column = round(peak.y_px) + self._coarse.reach_px, round(peak.x_px) + self._coarse.reach_px
             turn = looks.turns_deg[int(turn_of[row, column])]
             position = (east_m + peak.x_px * self._gsd_m, north_m - peak.y_px * self._gsd_m)
-            found.append(Fit(match, peak.quality, position, peak.spread_px2 * self._gsd_m**2, turn, 1.0))
-        return found
+            spread_m2 = peak.spread_px2 * self._gsd_m**2
+            fits.append(Fit(match, peak.quality, position, spread_m2, turn, 1.0, number >= len(best)))
+        return fits
+
+    def _peak_at(
+        self, scores: NDArray[np.float32], place: Expected, east_m: float, north_m: float
+    ) -> list[Peak]:
+        """The best of a window about a point where the view is expected; none if that lies outside."""
+        x, y = (place.east_m - east_m) / self._gsd_m, (north_m - place.north_m) / self._gsd_m
+        if max(abs(x), abs(y)) > self._coarse.reach_px:
+            return []
+        return peaks(scores, 1, (x, y, place.radius_m / self._gsd_m))
 
     def _fitted(self, view: GroundView, start: Fit) -> Fit:
         """Climb from a coarse fit in turn and scale; each try finds its own best shift."""
@@ -192,6 +237,16 @@ def turns_within(reach_deg: float, step_deg: float, centre_deg: float = 0.0) -> 
     """Turns about a centre, a step apart, that leave nothing within reach further than half a step from one."""
     steps = math.ceil(max(0.0, reach_deg / step_deg - 0.5))
     return tuple(centre_deg + step * step_deg for step in range(-steps, steps + 1))
+
+
+def _nearest(matches: Matches, windows: NDArray[np.int64], place: Expected) -> int:
+    """The window whose middle lies nearest to where a view is expected: it is sought once."""
+    apart_m = np.hypot(*(matches.position_m[windows] - (place.east_m, place.north_m)).T)
+    return int(windows[apart_m.argmin()]) if len(windows) else -1
+
+
+def _apart(peak: Peak, other: Peak) -> bool:
+    return math.hypot(peak.x_px - other.x_px, peak.y_px - other.y_px) > _SAME_PX
 
 
 def grey_of(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -150,6 +150,7 @@ class Registrations:
         quality: (N,) float64, of the fit, at most 1.
         similarity: (N,) float32, of the match.
         fitted: (N,) bool, True where turn and scale were fitted.
+        sought: (N,) bool, True where it is not among the best of its window, but the best where the view was expected.
     """
 
     match: NDArray[np.int64]
@@ -161,6 +162,7 @@ class Registrations:
     quality: NDArray[np.float64]
     similarity: NDArray[np.float32]
     fitted: NDArray[np.bool_]
+    sought: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

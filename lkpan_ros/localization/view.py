@@ -104,18 +104,6 @@ def drawn_turn_deg(view: GroundView) -> float:
     return 0.0 if view.north_up else view.pose.attitude.heading_deg or 0.0
 
 
-def offset_under(view: GroundView, turn_deg: float) -> NDArray[np.float64]:
-    """From the vehicle to the view, (2,) metres, if a track's turn is right; 0 where the geometry is unknown.
-
-    Args:
-        view: The patch and its pose.
-        turn_deg: The heading's error where it is sensed, the heading where it is not.
-    """
-    if view.offset_m is None:
-        return np.zeros(2)
-    return turned_clockwise(view.offset_m, turn_deg - drawn_turn_deg(view))
-
-
 def turned_clockwise(vector_m: NDArray[np.float64], turn_deg: float) -> NDArray[np.float64]:
     """An (east, north) vector, (2,) float64, turned clockwise as a map is read."""
     c, s = math.cos(math.radians(turn_deg)), math.sin(math.radians(turn_deg))
@@ -250,22 +238,3 @@ def _largest_radius_squared(camera: Intrinsics) -> float:
     corners = np.array([[[-0.5, -0.5]], [[w, -0.5]], [[-0.5, h]], [[w, h]]])
     rays = cv2.undistortPoints(corners, camera.matrix, np.array(camera.distortion))
     return float((rays**2).sum(-1).max()) * 1.02
-
-
-def offset_covariance(
-    pose: Pose, tilt_sigma_deg: float, heading_sigma_deg: float, height_sigma_ratio: float
-) -> NDArray[np.float64]:
-    """2 x 2 float64, square metres, of a pose's offset, from the errors of tilt, heading and height (first order)."""
-    attitude = pose.attitude
-    tilt_r = math.radians(attitude.tilt_deg)
-    heading_r = math.radians(attitude.heading_deg or 0.0)
-    along = np.array([math.sin(heading_r), math.cos(heading_r)])
-    across = np.array([math.cos(heading_r), -math.sin(heading_r)])
-    tilt_m = pose.height_m / math.cos(tilt_r) ** 2 * math.radians(tilt_sigma_deg)
-    height_m = pose.height_m * height_sigma_ratio * math.tan(tilt_r)
-    heading_m = pose.height_m * math.tan(tilt_r) * math.radians(heading_sigma_deg)
-    # Straight down, an error of the attitude across the heading moves the foot as much as one along it.
-    roll_m = pose.height_m / math.cos(tilt_r) * math.radians(tilt_sigma_deg)
-    return np.outer(along, along) * (tilt_m**2 + height_m**2) + np.outer(across, across) * (
-        heading_m**2 + roll_m**2
-    )

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from lkpan_model.whole_file import write_whole
 from lkpan_ros.errors import ConfigError
+from lkpan_ros.localization.background import Background
 from lkpan_ros.localization.calibration_file import calibrated
 from lkpan_ros.localization.camera import Intrinsics
 from lkpan_ros.localization.config import LocalizerConfig
@@ -51,8 +52,9 @@ from lkpan_ros.tools.flight_frames import add_camera_options
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from numpy.typing import NDArray
+
     from lkpan_model.encoder import Encoder
-    from lkpan_ros.localization.look_alikes import LookAlikes
 
 _HFOV_DEG = 70.0
 _PROBES = 32  # frames that tell how like its tile a frame is
@@ -156,21 +158,35 @@ def _examine(gallery: Gallery, encoder: Encoder, config: LocalizerConfig, passes
         alike = find_look_alikes(gallery, foreign_distance_m(gallery, config.gate), bar.update)
     with tqdm(total=len(gallery), desc="texture", unit="tile", **_BAR) as bar:
         texture = measure_texture(gallery, bar.update)
-    retained = _retention(encoder, config, passes, alike)
+    descriptors, centres_m = _probes(encoder, config, passes)
+    retained = retention(descriptors, centres_m, gallery, alike)
+    temperature = config.similarity.temperature * _spread(gallery, descriptors)
     return Audit(
         gallery=gallery,
         look_alikes=alike,
         retention=retained,
         # Unknown: as if a frame were as good as the tile itself.
-        least_lead=least_lead(1.0 if retained is None else retained, config.similarity, config.gate),
+        least_lead=least_lead(1.0 if retained is None else retained, temperature, config.gate),
         texture=texture,
         textureless=texture.lacking(config.view.min_contrast),
         places=(),
     )
 
 
-def _retention(encoder: Encoder, config: LocalizerConfig, passes: Passes, alike: LookAlikes) -> float | None:
-    """From one frame at each of some places; a frame that the localizer refuses by itself is left out."""
+def _spread(gallery: Gallery, descriptors: NDArray[np.float32]) -> float:
+    """Of similarities to foreign places, as frames have them; as the tiles have them where there is no frame."""
+    background = Background(gallery)
+    seen = descriptors if len(descriptors) else gallery.descriptors(np.arange(min(len(gallery), _PROBES)))
+    return float(np.median([background.chance(descriptor[None]).spread for descriptor in seen]))
+
+
+def _probes(
+    encoder: Encoder, config: LocalizerConfig, passes: Passes
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Descriptors (F, D) of one frame at each of some places, and their views' centres (F, 2), metres.
+
+    A frame that the localizer refuses by itself is left out.
+    """
     gallery, passes = passes.gallery, replace(passes, heading_known=True)  # else it is found by trying
     descriptors, centres_m = [], []
     for tile in tqdm(
@@ -187,7 +203,8 @@ def _retention(encoder: Encoder, config: LocalizerConfig, passes: Passes, alike:
         if centre_m is not None:
             descriptors.append(encoder.encode([view.patch])[0])
             centres_m.append(centre_m)
-    return retention(np.array(descriptors), np.array(centres_m), gallery, alike)
+    shape = (-1, gallery.descriptor_dim)
+    return np.array(descriptors, np.float32).reshape(shape), np.array(centres_m).reshape(-1, 2)
 
 
 def _fly(

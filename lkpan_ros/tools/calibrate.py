@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,11 +21,13 @@ from lkpan_model.encoder import Encoder
 from lkpan_model.whole_file import whole_file
 from lkpan_ros.errors import FlightError
 from lkpan_ros.localization.array_file import read_npz
-from lkpan_ros.localization.calibration import Look, fit
+from lkpan_ros.localization.background import Background, Chance
+from lkpan_ros.localization.calibration import Look, common_offset, fit
 from lkpan_ros.localization.calibration_file import Calibration, write_calibration
 from lkpan_ros.localization.config import PATCH_PX, LocalizerConfig
 from lkpan_ros.localization.flight_log import read_flight
 from lkpan_ros.localization.gallery import Gallery
+from lkpan_ros.localization.measurement import heading_prior, turn_sigmas
 from lkpan_ros.localization.refinement import make_refiner, turns_within
 from lkpan_ros.localization.retrieval import rows_of
 from lkpan_ros.localization.settings import parse_assignments, with_values
@@ -43,7 +46,8 @@ if TYPE_CHECKING:
     from lkpan_ros.localization.types import GroundView, Matches
 
 _CANDIDATES = 400  # enough to leave foreign tiles when those about the truth are taken away
-_VERIFIED_M, _UNVERIFIED_M = 12.0, 45.0  # a registration this near to the true view is right
+# A registration this near to the true view is right; to that of GPS and tilt, without and with what they err by in common.
+_VERIFIED_M, _UNVERIFIED_M, _AGREEING_M = 12.0, 45.0, 15.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,11 +78,12 @@ def _calibrate(options: argparse.Namespace) -> int:
     gallery = Gallery.load(options.gallery, encoder.identity)
     flight = _Flight(gallery, encoder, config, options)
     records = tqdm(read_flight(options.flight), desc="frames", unit="frame", dynamic_ncols=True)
-    looks = [look for record in records for look in flight.looks(record)]
-    if not looks:
+    seen = [look for record in records for look in flight.looks(record)]
+    if not seen:
         raise FlightError(
             f"{options.flight}: no frame with a known true view over the gallery; give another flight"
         )
+    looks = _labelled(seen, gallery.tile_size_m)
     _write(options.output, looks)
     for path in options.also:
         looks += _read(path)
@@ -101,9 +106,10 @@ class _Flight:
         self, gallery: Gallery, encoder: Encoder, config: LocalizerConfig, options: argparse.Namespace
     ) -> None:
         self._gallery, self._encoder, self._config, self._options = gallery, encoder, config, options
+        self._background = Background(gallery)
         self._refiner: Refiner = make_refiner(gallery, config.refinement)
 
-    def looks(self, record: FlightRecord) -> Iterator[Look]:
+    def looks(self, record: FlightRecord) -> Iterator[_Seen]:
         """The frame as it is, and as if its ground were not in the gallery; nothing where its truth is unknown."""
         gallery, config = self._gallery, self._config
         try:
@@ -114,28 +120,72 @@ class _Flight:
         truth = _true_view(record, view, gallery)
         if truth is None:
             return
-        matches = gallery.search(self._encoder.encode([view.patch]), _CANDIDATES)
+        descriptors = self._encoder.encode([view.patch])
+        chance, matches = self._background.chance(descriptors), gallery.search(descriptors, _CANDIDATES)
         foreign = np.hypot(*(matches.position_m - truth).T) > gallery.tile_size_m
         for rows in (np.arange(len(foreign)), np.flatnonzero(foreign)):
             if len(rows):
-                yield self._look(view, rows_of(matches, rows), truth, verified=record.view_truth is not None)
+                verified = record.view_truth is not None
+                yield self._look(view, rows_of(matches, rows), chance, truth, verified=verified)
 
     def _look(
-        self, view: GroundView, matches: Matches, truth: NDArray[np.float64], *, verified: bool
-    ) -> Look:
-        settings = self._config.refinement
-        turns = turns_within(settings.turn_reach_deg, settings.turn_step_deg)
-        found = self._refiner.refine([view], matches, turns, settings.windows)
-        error_m = np.hypot(*(found.position_m - truth).T)
-        return Look(
+        self,
+        view: GroundView,
+        matches: Matches,
+        chance: Chance,
+        truth: NDArray[np.float64],
+        *,
+        verified: bool,
+    ) -> _Seen:
+        config = self._config
+        turns = turns_within(config.refinement.turn_reach_deg, config.refinement.turn_step_deg)
+        found = self._refiner.refine([view], matches, turns, config.refinement.windows)
+        look = Look(
             quality=found.quality,
             similarity=found.similarity.astype(np.float64),
-            level=float(matches.similarity[: self._config.search.candidates].mean()),
-            right=error_m <= (_VERIFIED_M if verified else _UNVERIFIED_M),
-            error_px=error_m / self._gallery.tile_size_m * PATCH_PX
-            if verified
-            else np.full_like(error_m, np.nan),
+            prior=heading_prior(found.turn_deg, turn_sigmas(found, config), config),
+            chance=chance,
+            right=np.zeros(len(found.quality), np.bool_),
+            error_px=np.full(len(found.quality), np.nan),
         )
+        return _Seen(look, found.position_m - truth, verified)
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """A look, and how far its registrations lie from the true view, (N, 2) metres, before it is said which are right."""
+
+    look: Look
+    error_m: NDArray[np.float64]
+    verified: bool
+
+
+def _labelled(seen: Sequence[_Seen], tile_size_m: float) -> list[Look]:
+    """The looks of a flight with what is right.
+
+    Where views were not verified, those count that agree with one another on how far the map lies beside the GPS.
+    """
+    offset = common_offset(_nearest_best([s for s in seen if not s.verified]))
+    unverified_m = _UNVERIFIED_M if offset is None else _AGREEING_M
+    if offset is not None:
+        print(f"the views lie {offset[0]:.1f} m east, {offset[1]:.1f} m north of where GPS and tilt put them")
+    looks = []
+    for s in seen:
+        error_m = np.hypot(*(s.error_m if s.verified or offset is None else s.error_m - offset).T)
+        right = error_m <= (_VERIFIED_M if s.verified else unverified_m)
+        known_px = error_m / tile_size_m * PATCH_PX if s.verified else s.look.error_px
+        looks.append(replace(s.look, right=right, error_px=known_px))
+    return looks
+
+
+def _nearest_best(seen: Sequence[_Seen]) -> NDArray[np.float64]:
+    """Of each frame the error of the best registration that is not far from the truth, (N, 2) metres."""
+    best = []
+    for s in seen:
+        near = np.flatnonzero(np.hypot(*s.error_m.T) <= _UNVERIFIED_M)
+        if len(near):
+            best.append(s.error_m[near[s.look.quality[near].argmax()]])
+    return np.array(best).reshape(-1, 2)
 
 
 def _true_view(record: FlightRecord, view: GroundView, gallery: Gallery) -> NDArray[np.float64] | None:
@@ -157,7 +207,8 @@ def _write(path: Path, looks: Sequence[Look]) -> None:
         np.savez(
             stream,
             lengths=np.array([len(look.quality) for look in looks]),
-            level=np.array([look.level for look in looks]),
+            chance=np.array([(look.chance.mean, look.chance.spread) for look in looks]),
+            prior=np.concatenate([look.prior for look in looks]),
             quality=np.concatenate([look.quality for look in looks]),
             similarity=np.concatenate([look.similarity for look in looks]),
             right=np.concatenate([look.right for look in looks]),
@@ -169,15 +220,17 @@ def _read(path: Path) -> list[Look]:
     try:
         arrays = read_npz(path)
         ends = np.cumsum(arrays["lengths"])[:-1]
-        columns = [np.split(arrays[name], ends) for name in ("quality", "similarity", "right", "error_px")]
-        levels = arrays["level"]
+        columns = [
+            np.split(arrays[name], ends) for name in ("quality", "similarity", "prior", "right", "error_px")
+        ]
+        chances = [Chance(float(mean), float(spread)) for mean, spread in arrays["chance"]]
     except (OSError, ValueError, KeyError) as error:
         raise FlightError(
             f"{path}: no frames of a flight ({error}); give an --output of this command"
         ) from error
     return [
-        Look(quality, similarity, float(level), right, error_px)
-        for quality, similarity, right, error_px, level in zip(*columns, levels, strict=True)
+        Look(quality, similarity, prior, chance, right, error_px)
+        for quality, similarity, prior, right, error_px, chance in zip(*columns, chances, strict=True)
     ]
 
 

@@ -6,8 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from lkpan_ros.localization.calibration import Look, fit
+from lkpan_ros.localization.background import Chance
+from lkpan_ros.localization.calibration import Look, common_offset, fit
 from lkpan_ros.localization.config import LocalizerConfig
 from lkpan_ros.localization.measurement import log_odds
 from lkpan_ros.localization.settings import with_values
@@ -15,31 +18,33 @@ from lkpan_ros.localization.settings import with_values
 TRUE = with_values(
     LocalizerConfig(),
     {
-        "similarity.temperature": 0.1,
-        "similarity.none_of_these": 0.25,
-        "registration.quality_slope": 15.0,
+        "similarity.temperature": 0.8,
+        "similarity.none_of_these": 6.0,
+        "registration.quality_slope": 1.2,
         "registration.sigma_px": 1.5,
     },
 )
 
 
 def looks(count: int, seed: int = 0, config: LocalizerConfig = TRUE) -> list[Look]:
-    """Of registrations of which one, or none, is right as often as its odds say."""
+    """Of registrations of which one, or none, is right as often as its odds say, in cameras of any contrast."""
     rng, drawn = np.random.default_rng(seed), []
     for _ in range(count):
-        quality, similarity = rng.uniform(0.1, 0.5, 8), rng.uniform(0.0, 0.7, 8)
-        odds = np.exp(log_odds(quality, similarity, 0.2, config))
+        chance = Chance(float(rng.uniform(0.2, 0.5)), float(rng.uniform(0.02, 0.06)))
+        quality, similarity = rng.uniform(0.1, 0.3, 8), chance.mean + chance.spread * rng.uniform(0.0, 8.0, 8)
+        prior = np.exp(-0.5 * rng.normal(0.0, 1.5, 8) ** 2)
+        odds = prior * np.exp(log_odds(quality, similarity, chance, config))
         answer = rng.choice(9, p=np.append(odds, 1.0) / (odds.sum() + 1.0))
         right = np.arange(8) == answer
         error_px = np.where(right, rng.rayleigh(config.registration.sigma_px, 8), rng.uniform(20, 200, 8))
-        drawn.append(Look(quality, similarity, 0.2, right, error_px))
+        drawn.append(Look(quality, similarity, prior, chance, right, error_px))
     return drawn
 
 
 def negative_log_likelihood(drawn: list[Look], config: LocalizerConfig) -> float:
     total = 0.0
     for look in drawn:
-        odds = np.exp(log_odds(look.quality, look.similarity, look.level, config))
+        odds = look.prior * np.exp(log_odds(look.quality, look.similarity, look.chance, config))
         mass = odds[look.right].sum() if look.right.any() else 1.0
         total -= np.log(mass / (odds.sum() + 1.0))
     return float(total / len(drawn))
@@ -47,9 +52,9 @@ def negative_log_likelihood(drawn: list[Look], config: LocalizerConfig) -> float
 
 def test_the_settings_that_made_the_looks_are_found() -> None:
     found, loss = fit(looks(400))
-    assert found["similarity.temperature"] == pytest.approx(0.1, rel=0.2)
-    assert found["similarity.none_of_these"] == pytest.approx(0.25, abs=0.03)
-    assert found["registration.quality_slope"] == pytest.approx(15.0, rel=0.25)
+    assert found["similarity.temperature"] == pytest.approx(0.8, rel=0.2)
+    assert found["similarity.none_of_these"] == pytest.approx(6.0, abs=0.6)
+    assert found["registration.quality_slope"] == pytest.approx(1.2, rel=0.25)
     assert found["registration.sigma_px"] == pytest.approx(1.5, rel=0.15)
     assert loss == pytest.approx(negative_log_likelihood(looks(400), TRUE), abs=0.02)
 
@@ -89,3 +94,28 @@ def test_few_frames_can_be_fitted_to_settings_that_are_allowed(count: int) -> No
     found, loss = fit(looks(count))
     assert np.isfinite(loss)
     with_values(LocalizerConfig(), found)
+
+
+# Where the map lies beside what GPS and geometry say
+
+
+@settings(max_examples=20)
+@given(st.floats(-40, 40), st.floats(-40, 40), st.integers(0, 10**6), st.floats(0.4, 1.0))
+def test_a_common_offset_is_found_in_clutter(east_m: float, north_m: float, seed: int, share: float) -> None:
+    rng, count = np.random.default_rng(seed), 60
+    errors_m = rng.uniform(-45.0, 45.0, (count, 2))
+    agreeing = round(share * count)
+    errors_m[:agreeing] = rng.normal((east_m, north_m), 1.5, (agreeing, 2))
+    offset_m = common_offset(rng.permutation(errors_m))
+    assert offset_m is not None
+    assert np.hypot(*(offset_m - (east_m, north_m))) < 2.0
+
+
+@given(st.integers(0, 10**6))
+def test_where_nothing_agrees_there_is_no_common_offset(seed: int) -> None:
+    assert common_offset(np.random.default_rng(seed).uniform(-45.0, 45.0, (60, 2))) is None
+
+
+@pytest.mark.parametrize("count", [0, 1, 9])
+def test_few_frames_prove_no_common_offset(count: int) -> None:
+    assert common_offset(np.full((count, 2), 12.0)) is None

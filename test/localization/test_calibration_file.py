@@ -107,7 +107,8 @@ def rewritten(path: Path, **changes: Any) -> Path:
     ("changes", "complaint"),
     [
         ({"format": "gpx"}, "is no calibration .format 'gpx'"),
-        ({"version": 2}, "version 2, this software reads 1"),
+        ({"version": 1}, "version 1, this software reads 2"),  # figures of odds that were made another way
+        ({"version": 3}, "version 3, this software reads 2"),
         ({"extra": 1}, "other keys than a calibration .extra"),
         ({"fitted_on": None}, "other keys than a calibration .fitted_on"),
         ({"fitted_on": "a flight"}, "give a list"),

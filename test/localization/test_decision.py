@@ -10,14 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lkpan_ros.localization.bayes_filter import BayesFilter
+from lkpan_ros.localization.belief import SensorErrors
 from lkpan_ros.localization.camera import Attitude
 from lkpan_ros.localization.config import LocalizerConfig
 from lkpan_ros.localization.decision import Decision
-from lkpan_ros.localization.measurement import Measurement, fit_sigma_m
+from lkpan_ros.localization.lever import Lever
+from lkpan_ros.localization.measurement import fit_sigma_m
 from lkpan_ros.localization.settings import with_values
 from lkpan_ros.localization.types import Fix, Reason, Reference, Registrations, Rejection
-from lkpan_ros.localization.view import Pose
-from test.localization.beliefs import believed, evidence
+from test.localization.beliefs import believed, everywhere, evidence, pose_of
 from test.localization.patches import TILE_PX, as_view, matches_at
 
 if TYPE_CHECKING:
@@ -37,24 +39,30 @@ NOTHING = Registrations(
     quality=np.zeros(0),
     similarity=np.zeros(0, np.float32),
     fitted=np.zeros(0, np.bool_),
+    sought=np.zeros(0, np.bool_),
 )
 
 
 def view_under(tilt_deg: float = 0.0, heading_deg: float = 0.0, *, north_up: bool = True) -> GroundView:
-    plain = as_view(PATCH)
-    pose = Pose(plain.pose.intrinsics, Attitude(tilt_deg, heading_deg), 100.0, placed=True)
+    pose = pose_of(Attitude(tilt_deg, heading_deg))
     return as_view(PATCH, north_up=north_up, pose=pose, offset_m=pose.offset_m())
 
 
 def decide(
-    gallery: Gallery, belief: Belief, view: GroundView | None = None, *, config: LocalizerConfig = CONFIG,
-    measurement: Measurement | None = None,
-) -> Fix | Rejection:  # fmt: skip
-    silent = Measurement(evidence(), np.zeros((0, 2)))
+    gallery: Gallery, belief: Belief, view: GroundView | None = None, *, config: LocalizerConfig = CONFIG
+) -> Fix | Rejection:
+    view = view or view_under()
     matches = matches_at([(0.0, 0.0)])
-    return Decision(
-        5.0, gallery, config, [view or view_under()], matches, NOTHING, measurement or silent
-    ).decide(belief)
+    return Decision(5.0, gallery, config, [view], matches, NOTHING, Lever.of(view)).decide(belief)
+
+
+def seen(view: GroundView, place_m: tuple[float, float] = (0.0, 0.0), **errors: float) -> Belief:
+    """What is believed once a view was found at a place and nowhere else, by sensors that err by that much."""
+    said = {"heading_deg": 5.0, "height_ratio": 0.05, "tilt_deg": 2.0, **errors}
+    place = BayesFilter(CONFIG.filter)
+    found = evidence((*place_m, 1e4), lever=Lever.of(view), errors=SensorErrors(**said))
+    place.update(found, everywhere)
+    return place.belief
 
 
 def fixed(gallery: Gallery, belief: Belief, view: GroundView | None = None, **more: object) -> Fix:
@@ -111,17 +119,35 @@ def test_a_track_that_is_surer_than_a_fit_is_not_stated_so(plain_gallery: Galler
 
 
 @given(st.floats(0, 35), st.floats(0, 359), st.floats(-10, 10))
-def test_the_view_lies_ahead_and_the_vehicle_is_less_sure(
+def test_the_view_lies_ahead_by_what_the_track_knows_of_the_heading(
     plain_gallery: Gallery, tilt: float, heading: float, turn: float
 ) -> None:
     """No registration supports the place: the way to the view is by the sensors and the track's turn."""
-    fix = fixed(plain_gallery, believed((0.99, 0.0, 0.0, turn), sigma_m=2.0), view_under(tilt, heading))
+    track = believed((0.99, 0.0, 0.0, turn), sigma_m=2.0)
+    fix = fixed(plain_gallery, track, view_under(tilt, heading))
     assert fix.reference is Reference.VEHICLE
     ahead_m, azimuth = 100.0 * np.tan(np.radians(tilt)), np.radians(heading + turn)
     seen_m = plain_gallery.frame.to_local(fix.view.lat_deg, fix.view.lon_deg)
     assert np.allclose(seen_m, (ahead_m * np.sin(azimuth), ahead_m * np.cos(azimuth)), atol=1e-3)
-    assert np.linalg.eigvalsh(fix.covariance_m2 - fix.view_covariance_m2).min() >= 0.0
     assert fix.heading_deg == pytest.approx((heading + turn) % 360.0)
+
+
+@given(st.floats(0, 40), st.floats(0, 359))
+def test_where_a_view_was_found_the_vehicle_is_less_sure(
+    plain_gallery: Gallery, tilt: float, heading: float
+) -> None:
+    """By what the way to it may be wrong, which does not blur the view itself."""
+    view = view_under(tilt, heading)
+    fix = fixed(plain_gallery, seen(view), view)
+    assert fix.reference is Reference.VEHICLE
+    seen_m = plain_gallery.frame.to_local(fix.view.lat_deg, fix.view.lon_deg)
+    assert np.allclose(seen_m, (0.0, 0.0), atol=1e-3)
+    vehicle_m = plain_gallery.frame.to_local(fix.position.lat_deg, fix.position.lon_deg)
+    assert view.offset_m is not None
+    assert np.allclose(vehicle_m, -view.offset_m, atol=1e-3)
+    assert np.allclose(fix.view_covariance_m2, np.eye(2) * 4.0, atol=1e-6)
+    lean_m = 100.0 * np.radians(2.0)  # straight down, a tilt of 2 degrees
+    assert np.linalg.eigvalsh(fix.covariance_m2 - fix.view_covariance_m2).min() >= 0.99 * lean_m**2
 
 
 def test_without_a_heading_the_tracks_heading_points_to_the_view(plain_gallery: Gallery) -> None:
@@ -132,16 +158,9 @@ def test_without_a_heading_the_tracks_heading_points_to_the_view(plain_gallery: 
     assert fix.heading_deg == pytest.approx(90.0)
 
 
-def test_a_registration_at_the_place_says_where_the_view_is(plain_gallery: Gallery) -> None:
-    said = Measurement(evidence((100.0, 0.0, 1.0), (2.0, 0.0, 1.0)), np.array([[0.0, 77.0], [5.0, 40.0]]))
-    fix = fixed(plain_gallery, believed((0.99, 0.0, 0.0)), view_under(25.0), measurement=said)
-    seen_m = plain_gallery.frame.to_local(fix.view.lat_deg, fix.view.lon_deg)
-    assert np.allclose(seen_m, (5.0, 40.0), atol=1e-3)
-
-
 def test_a_vehicle_that_cannot_be_placed_is_not_stated_but_its_view(plain_gallery: Gallery) -> None:
-    careless = with_values(CONFIG, {"view.tilt_sigma_deg": 15.0})
-    fix = fixed(plain_gallery, believed((0.99, 0.0, 0.0), sigma_m=2.0), view_under(30.0), config=careless)
+    view = view_under(30.0)
+    fix = fixed(plain_gallery, seen(view, tilt_deg=15.0), view)
     assert fix.reference is Reference.VIEW
     assert fix.position == fix.view
     ahead_m = 100.0 * np.tan(np.radians(30.0))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pytest
 
+from lkpan_ros.localization.belief import RATE
 from lkpan_ros.localization.camera import Attitude
 from lkpan_ros.localization.config import LocalizerConfig
 from lkpan_ros.localization.geodesy import distance_m
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 # What the thumbnails' similarities are worth, and from when on one of them is news.
 CONFIG = with_values(
     LocalizerConfig(),
-    {"similarity.temperature": 0.05, "similarity.none_of_these": 0.2, "filter.independent_view": 0.15},
+    {"similarity.temperature": 1.0, "similarity.none_of_these": 4.0, "filter.independent_view": 0.15},
 )
 HEADING, TILT, HEIGHT_M, SPEED_MPS = 60.0, 25.0, 100.0, 8.0
 AHEAD_M = HEIGHT_M * math.tan(math.radians(TILT))
@@ -102,7 +103,7 @@ def test_a_flight_is_followed_to_metres(
     assert len(errors) == 8
     assert max(errors) < 5.0
     assert localizer.belief.weight[0] > 0.95
-    rate = localizer.belief.mean[0, 2:]
+    rate = localizer.belief.mean[0, RATE]
     assert np.hypot(*(rate - SPEED_MPS * TOWARDS)) < 3.0
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lkpan_ros.localization import look_alikes
-from lkpan_ros.localization.config import GateSettings, SimilaritySettings
+from lkpan_ros.localization.config import GateSettings
 from lkpan_ros.localization.look_alikes import (
     block_pairs,
     find_look_alikes,
@@ -64,7 +64,7 @@ class TestSearch:
     def test_a_place_that_is_there_twice_is_found_from_both_ends(self, twice: Gallery) -> None:
         gate = GateSettings()
         alike = find_look_alikes(twice, foreign_distance_m(twice, gate))
-        ambiguous = alike.within(least_lead(0.8, SimilaritySettings(), gate))
+        ambiguous = alike.within(least_lead(0.8, 0.0641, gate))
         west, east = twin_tiles(twice)
         assert alike.tile[west].tolist() == east.tolist()
         assert alike.tile[east].tolist() == west.tolist()
@@ -97,17 +97,14 @@ class TestMargin:
     def test_the_least_lead_gives_the_probability_asked_for(
         self, retained: float, temperature: float, probability: float
     ) -> None:
-        lead = least_lead(
-            retained, SimilaritySettings(temperature), GateSettings(min_probability=probability)
-        )
+        lead = least_lead(retained, temperature, GateSettings(min_probability=probability))
         odds = math.exp(retained * lead / temperature)
         assert odds / (1.0 + odds) == pytest.approx(probability, rel=1e-6)
 
     def test_certainty_is_out_of_reach_and_no_demand_is_always_met(self) -> None:
-        similarity = SimilaritySettings()
-        assert least_lead(0.5, similarity, GateSettings(min_probability=1.0)) == math.inf
-        assert least_lead(0.0, similarity, GateSettings()) == math.inf
-        assert least_lead(0.5, similarity, GateSettings(min_probability=0.0)) == -math.inf
+        assert least_lead(0.5, 0.05, GateSettings(min_probability=1.0)) == math.inf
+        assert least_lead(0.0, 0.05, GateSettings()) == math.inf
+        assert least_lead(0.5, 0.05, GateSettings(min_probability=0.0)) == -math.inf
 
     def test_retention_is_the_share_of_the_lead_that_frames_keep(self) -> None:
         rng = np.random.default_rng(3)

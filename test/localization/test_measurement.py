@@ -1,4 +1,4 @@
-"""What registrations say of the vehicle's place: odds, and the way from the view back to the vehicle."""
+"""What registrations say of the place of the view: odds, errors and what the compass makes of it."""
 
 from __future__ import annotations
 
@@ -10,33 +10,42 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lkpan_ros.localization.background import Chance
+from lkpan_ros.localization.bayes_filter import BayesFilter
+from lkpan_ros.localization.belief import PLACE, TURN
 from lkpan_ros.localization.camera import Attitude
 from lkpan_ros.localization.config import LocalizerConfig
-from lkpan_ros.localization.measurement import fit_sigma_m, log_odds, measure, remaining_sigmas
+from lkpan_ros.localization.measurement import fit_sigma_m, heading_prior, log_odds, measure
 from lkpan_ros.localization.settings import with_values
 from lkpan_ros.localization.types import Registrations
-from lkpan_ros.localization.view import Pose
+from test.localization.beliefs import everywhere, pose_of
 from test.localization.patches import TILE_PX, as_view
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lkpan_ros.localization.belief import Evidence
     from lkpan_ros.localization.gallery import Gallery
-    from lkpan_ros.localization.measurement import Measurement
     from lkpan_ros.localization.types import GroundView
+
+    Array = NDArray[np.float64]
 
 CONFIG = LocalizerConfig()
 PATCH = np.zeros((TILE_PX, TILE_PX, 3), np.uint8)
 shares = st.floats(-1, 1)
 
 
+FOREIGN = Chance(mean=0.1, spread=0.05)
+
+
 def tilted(attitude: Attitude, height_m: float = 100.0, *, north_up: bool = True) -> GroundView:
-    view = as_view(PATCH)
-    pose = Pose(view.pose.intrinsics, attitude, height_m, placed=True)
+    pose = pose_of(attitude, height_m)
     return as_view(PATCH, north_up=north_up, pose=pose, offset_m=pose.offset_m())
 
 
 def registered(
     position_m: tuple[float, float] = (0.0, 0.0), *, turn_deg: float = 0.0, scale: float = 1.0,
-    fitted: bool = True, view: int = 0,
+    fitted: bool = True, view: int = 0, sought: bool = False, similarity: float = 0.5,
 ) -> Registrations:  # fmt: skip
     return Registrations(
         match=np.zeros(1, np.int64),
@@ -46,39 +55,90 @@ def registered(
         turn_deg=np.array([turn_deg]),
         scale=np.array([scale]),
         quality=np.array([0.5]),
-        similarity=np.array([0.5], np.float32),
+        similarity=np.array([similarity], np.float32),
         fitted=np.array([fitted]),
+        sought=np.array([sought]),
     )
 
 
 def measured(
-    gallery: Gallery, found: Registrations, *views: GroundView, config: LocalizerConfig = CONFIG,
-    level: float = 0.1,
-) -> Measurement:  # fmt: skip
-    return measure(found, views, level, gallery, config)
+    gallery: Gallery, found: Registrations, *views: GroundView, config: LocalizerConfig = CONFIG
+) -> Evidence:
+    return measure(found, views, FOREIGN, gallery, config)
+
+
+def vehicle(said: Evidence) -> Array:
+    """(STATES,) of the vehicle that the first frame, which found one place, is taken to be from."""
+    place = BayesFilter(CONFIG.filter)
+    place.update(said, everywhere)
+    mean: Array = place.belief.mean[0]
+    return mean
 
 
 @given(st.lists(st.tuples(shares, shares), min_size=3, max_size=9), shares, st.floats(0.01, 1))
 def test_better_is_more_probable(others: list[tuple[float, float]], level: float, better: float) -> None:
     quality, similarity = np.array(others).T
-    best = int(quality.argmax())
-    plain = log_odds(quality, similarity, level, CONFIG)
-    raised = np.arange(len(quality)) == best  # above the median: what chance gives stays what it was
-    assert log_odds(quality + better * raised, similarity, level, CONFIG)[best] >= plain[best]
-    assert log_odds(quality, similarity + better * raised, level, CONFIG)[best] >= plain[best]
-    assert log_odds(quality, similarity, level + better, CONFIG).max() <= plain.max() + 1e-9
+    best, chance = int(quality.argmax()), Chance(level, 0.1)
+    plain = log_odds(quality, similarity, chance, CONFIG)
+    raised = np.arange(len(quality)) == best  # not one of the worst: what chance gives stays what it was
+    assert log_odds(quality + better * raised, similarity, chance, CONFIG)[best] >= plain[best]
+    assert log_odds(quality, similarity + better * raised, chance, CONFIG)[best] >= plain[best]
+    assert log_odds(quality, similarity, Chance(level + better, 0.1), CONFIG).max() <= plain.max() + 1e-9
+
+
+@given(st.floats(0.1, 10), st.floats(0.1, 10), shares)
+def test_camera_and_map_may_be_of_any_contrast(alike: float, fit: float, level: float) -> None:
+    """Odds are of standard deviations: all similarities, or all qualities, times as much say the same."""
+    quality, similarity = np.array([1.0, 1.2, 1.1, 2.4]), np.array([0.3, 0.9, 0.2, 0.4])
+    plain = log_odds(quality * 1e3, similarity, Chance(level, 0.1), CONFIG)
+    as_much = log_odds(quality * 1e3 * fit, similarity * alike, Chance(level * alike, 0.1 * alike), CONFIG)
+    assert as_much == pytest.approx(plain, abs=0.01)
 
 
 def test_no_frame_is_surer_than_the_calibration_has_seen() -> None:
-    odds = np.exp(log_odds(np.ones(1), np.ones(1), -1.0, CONFIG))
+    odds = np.exp(log_odds(np.ones(1), np.ones(1), Chance(-1.0, 0.01), CONFIG))
     assert odds / (1.0 + odds) < 0.995
 
 
-def test_what_speaks_neither_way_is_as_likely_as_none(plain_gallery: Gallery) -> None:
+def test_the_bound_on_the_best_does_not_raise_the_others_to_it() -> None:
+    quality, similarity = np.ones(2), np.array([0.9, 0.7])
+    odds = log_odds(quality, similarity, Chance(-1.0, 0.1), CONFIG)
+    assert odds[0] - odds[1] == pytest.approx(0.2 / 0.1 / CONFIG.similarity.temperature)
+
+
+def test_what_speaks_neither_way_is_as_likely_as_none() -> None:
     """A registration that fits as chance does, about a tile as much alike as it takes."""
-    level = 0.5 - CONFIG.similarity.none_of_these
-    said = measured(plain_gallery, registered(), tilted(Attitude(0.0, 0.0)), level=level).evidence
-    assert said.odds == pytest.approx([1.0], rel=1e-5)
+    similarity = FOREIGN.mean + FOREIGN.spread * CONFIG.similarity.none_of_these
+    assert log_odds(np.array([0.5]), np.array([similarity]), FOREIGN, CONFIG) == pytest.approx(
+        [0.0], abs=1e-5
+    )
+
+
+def test_a_tile_that_no_search_would_bring_loses_half_of_what_it_is_less_alike() -> None:
+    """Odds are calibrated with what searches bring, about 1.5 standard deviations above foreign places at the least."""
+
+    def odds(sigmas: float) -> float:
+        similarity = np.array([FOREIGN.mean + sigmas * FOREIGN.spread])
+        return (
+            float(log_odds(np.array([0.5]), similarity, FOREIGN, CONFIG)[0]) * CONFIG.similarity.temperature
+        )
+
+    assert odds(3.0) - odds(2.0) == pytest.approx(1.0)
+    assert odds(1.5) - odds(-2.5) == pytest.approx(2.0)
+    assert odds(2.0) - odds(1.0) == pytest.approx(0.75)
+
+
+def test_what_was_only_sought_does_not_say_what_chance_gives() -> None:
+    """A frame on a track seeks places that fit badly; the others are no better for it."""
+    quality, similarity = np.array([0.2, 0.25, 0.3, 0.5]), np.full(4, 0.2)
+    plain = log_odds(quality, similarity, FOREIGN, CONFIG)
+    more = np.append(quality, [-0.4, 0.9])
+    sought = np.array([False] * 4 + [True] * 2)
+    along = log_odds(more, np.full(6, 0.2), FOREIGN, CONFIG, sought)
+    assert along[:4] - along[0] == pytest.approx(plain - plain[0])
+    assert along[4] < along[0] < along[3] < along[5]
+    alone = log_odds(quality, similarity, FOREIGN, CONFIG, np.ones(4, np.bool_))
+    assert np.isfinite(alone).all()
 
 
 @given(st.floats(0, 60), st.floats(0, 359), st.floats(50, 300))
@@ -89,10 +149,10 @@ def test_the_vehicle_is_the_view_less_the_way_to_it(
     said = measured(plain_gallery, registered((33.0, -21.0)), view)
     ahead_m = height_m * math.tan(math.radians(tilt))
     radians = math.radians(heading)
-    vehicle = (33.0 - ahead_m * math.sin(radians), -21.0 - ahead_m * math.cos(radians))
-    assert np.allclose(said.evidence.position_m, [vehicle], atol=1e-6)
-    assert np.allclose(said.evidence.position_m + said.offset_m, [(33.0, -21.0)])
-    assert np.allclose(said.evidence.covariance_m2, np.eye(2) * fit_sigma_m(plain_gallery, CONFIG) ** 2)
+    expected = (33.0 - ahead_m * math.sin(radians), -21.0 - ahead_m * math.cos(radians))
+    assert np.allclose(vehicle(said)[PLACE], expected, atol=1e-6)
+    assert np.allclose(said.view_m, [(33.0, -21.0)])
+    assert np.allclose(said.covariance_m2, np.eye(2) * fit_sigma_m(plain_gallery, CONFIG) ** 2)
 
 
 @given(st.floats(20, 60), st.floats(0, 359), st.floats(-12, 12), st.floats(0.88, 1.12))
@@ -101,24 +161,26 @@ def test_turn_and_scale_correct_a_wrong_heading_and_height(
 ) -> None:
     """A view drawn with a wrong heading and height lies on the map turned and scaled by what was wrong."""
     vague = with_values(CONFIG, {"view.heading_sigma_deg": 60.0, "view.height_sigma_ratio": 0.9})
-    true_m = tilted(Attitude(tilt, heading), 100.0 * height_ratio).offset_m
-    assert true_m is not None
+    true_m = pose_of(Attitude(tilt, heading), 100.0 * height_ratio).offset_m()
     sensed = tilted(Attitude(tilt, heading - heading_error))
     found = registered(turn_deg=heading_error, scale=height_ratio)
     said = measured(plain_gallery, found, sensed, config=vague)
-    assert np.hypot(*(said.offset_m[0] - true_m)) < 0.01 * np.hypot(*true_m)
-    assert said.evidence.turn_deg == pytest.approx([heading_error])
+    assert np.hypot(*(-vehicle(said)[PLACE] - true_m)) < 0.01 * np.hypot(*true_m)
+    assert said.turn_deg == pytest.approx([heading_error])
 
 
 def test_good_sensors_are_not_corrected_by_a_coarse_fit(plain_gallery: Gallery) -> None:
     sharp = with_values(CONFIG, {"view.heading_sigma_deg": 0.1, "view.height_sigma_ratio": 0.001})
     view = tilted(Attitude(45.0, 0.0))
-    said = measured(plain_gallery, registered(turn_deg=4.0, scale=1.05), view, config=sharp)
-    assert np.allclose(said.offset_m, [[0.0, 100.0]], atol=0.5)
-    exact = with_values(CONFIG, {"view.height_sigma_ratio": 0.0})
-    assert measured(plain_gallery, registered(scale=1.05), view, config=exact).offset_m[0, 1] == (
-        pytest.approx(100.0)
-    )
+    found = measured(plain_gallery, registered(scale=1.05), view, config=sharp)
+    assert np.allclose(vehicle(found)[PLACE], (0.0, -100.0), atol=0.5)
+    exact = with_values(CONFIG, {"view.height_sigma_ratio": 0.0, "view.heading_sigma_deg": 0.0})
+    found = measured(plain_gallery, registered(scale=1.05), view, config=exact)
+    assert np.allclose(vehicle(found)[PLACE], (0.0, -100.0), atol=0.01)
+    coarse = measured(
+        plain_gallery, registered(scale=1.05, fitted=False), view
+    )  # a scale that was not fitted
+    assert np.allclose(vehicle(coarse)[PLACE], (0.0, -100.0), atol=0.5)
 
 
 @given(st.floats(0, 359), st.floats(-20, 20))
@@ -129,25 +191,54 @@ def test_without_a_heading_the_turn_is_the_heading(
     said = measured(plain_gallery, registered(turn_deg=turn_deg, view=1), *views)
     heading = math.radians(assumed + turn_deg)
     ahead_m = 100.0 * math.tan(math.radians(30.0))
-    assert np.allclose(said.offset_m, [[ahead_m * math.sin(heading), ahead_m * math.cos(heading)]], atol=1e-6)
-    assert math.cos(math.radians(said.evidence.turn_deg[0]) - heading) == pytest.approx(1.0)
+    way_m = (ahead_m * math.sin(heading), ahead_m * math.cos(heading))
+    assert np.allclose(-vehicle(said)[PLACE], way_m, atol=1e-6)
+    assert math.cos(math.radians(vehicle(said)[TURN]) - heading) == pytest.approx(1.0)
+    assert said.prior == pytest.approx([1.0])  # nothing is known of it beforehand
+    assert said.errors.heading_deg is None
 
 
 def test_without_geometry_the_place_is_the_views(plain_gallery: Gallery) -> None:
     said = measured(plain_gallery, registered((5.0, 6.0)), as_view(PATCH, offset_m=None))
-    assert np.allclose(said.evidence.position_m, [(5.0, 6.0)])
-    assert not said.offset_m.any()
+    assert np.allclose(vehicle(said)[PLACE], (5.0, 6.0))
 
 
 def test_a_turn_that_was_only_tried_is_less_sure_than_a_fitted_one(plain_gallery: Gallery) -> None:
     view = tilted(Attitude(0.0, 0.0))
-    tried, fit = (measured(plain_gallery, registered(fitted=f), view).evidence for f in (False, True))
+    tried, fit = (measured(plain_gallery, registered(fitted=f), view) for f in (False, True))
     assert tried.turn_sigma_deg[0] > fit.turn_sigma_deg[0] > 0.0
+    assert tried.height_sigma[0] > fit.height_sigma[0] > 0.0
 
 
-def test_two_sensors_are_better_than_each() -> None:
-    heading, height = remaining_sigmas(known_heading=True, config=CONFIG)
-    alone, _ = remaining_sigmas(known_heading=False, config=CONFIG)
-    assert heading < min(CONFIG.view.heading_sigma_deg, CONFIG.registration.turn_sigma_deg)
-    assert height < min(CONFIG.view.height_sigma_ratio, CONFIG.registration.scale_sigma)
-    assert alone == CONFIG.registration.turn_sigma_deg
+def test_what_was_sought_is_said_so(plain_gallery: Gallery) -> None:
+    view = tilted(Attitude(0.0, 0.0))
+    assert measured(plain_gallery, registered(sought=True), view).sought.tolist() == [True]
+    assert measured(plain_gallery, registered(sought=False), view).sought.tolist() == [False]
+
+
+@given(st.floats(-90, 90), st.floats(0.1, 20), st.floats(0.1, 20))
+def test_a_turn_is_as_probable_as_compass_and_fit_together_make_it(
+    turn: float, fit_deg: float, compass_deg: float
+) -> None:
+    """Against none: the integral over all true errors of the compass, by sampling them evenly."""
+    config = with_values(CONFIG, {"view.heading_sigma_deg": compass_deg})
+    errors = np.linspace(-300.0, 300.0, 60_001)
+
+    def density(turn_deg: float) -> float:
+        squared = (errors / compass_deg) ** 2 + ((turn_deg - errors) / fit_deg) ** 2
+        return float(np.exp(-0.5 * squared).sum())
+
+    found = heading_prior(np.array([turn, -turn, 0.0]), fit_deg, config)
+    assert found[0] == pytest.approx(density(turn) / density(0.0), abs=1e-6)
+    assert found[0] == found[1]
+    assert found[2] == 1.0
+
+
+def test_a_place_that_only_fits_a_wrong_heading_is_hardly_born(plain_gallery: Gallery) -> None:
+    view = tilted(Attitude(30.0, 90.0))
+    weights = []
+    for turn_deg in (0.0, 25.0):
+        place = BayesFilter(CONFIG.filter)
+        place.update(measured(plain_gallery, registered(turn_deg=turn_deg), view), everywhere)
+        weights.append(place.belief.weight.sum() / place.belief.elsewhere)
+    assert weights[1] < 1e-3 * weights[0]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lkpan_ros.localization.config import RefinementSettings
-from lkpan_ros.localization.refinement import make_refiner, turns_within
+from lkpan_ros.localization.refinement import Expected, make_refiner, turns_within
 from lkpan_ros.localization.windows import windows_of
 from test.localization.patches import TILE_M, TILE_PX, as_view, matches_at, texture, view_of
 
@@ -151,3 +151,55 @@ def test_features_of_patches_of_any_resolution(ground: Ground, plain_gallery: Ga
     found = refiner.refine([as_view(np.asarray(patch, np.uint8))], matches_at([(0.0, 0.0)]), TURNS, 5)
     assert error_m(found, 0, (12.0, -7.0)) < COARSE_PX_M
     assert found.scale[0] == pytest.approx(1.0, abs=0.03)
+
+
+# What is sought where a track expects the view
+
+
+@pytest.fixture(scope="module")
+def correlation(plain_gallery: Gallery) -> Refiner:
+    return make_refiner(plain_gallery, SETTINGS)
+
+
+@settings(max_examples=12)
+@given(st.floats(0, 6.28), st.floats(20, 34), st.floats(6, 15))
+def test_a_view_is_found_where_it_is_expected_though_its_window_fits_better_elsewhere(
+    ground: Ground, plain_gallery: Gallery, azimuth: float, apart_m: float, radius_m: float
+) -> None:
+    """A view that shows a little of its own place through what is in the middle of the window."""
+    refiner = make_refiner(plain_gallery, replace(SETTINGS, peaks=1))
+    there_m = (apart_m * np.sin(azimuth), apart_m * np.cos(azimuth))
+    both = [view_of(ground, place_m).patch for place_m in ((0.0, 0.0), there_m)]
+    view = as_view(np.asarray(cv2.addWeighted(both[0], 0.7, both[1], 0.3, 0.0), np.uint8))
+    expected = Expected(there_m[0] + 0.3 * radius_m, there_m[1] - 0.3 * radius_m, radius_m)
+    plain = refiner.refine([view], matches_at([(0.0, 0.0)]), (0.0,), 5)
+    found = refiner.refine([view], matches_at([(0.0, 0.0)]), (0.0,), 5, [expected])
+    assert found.sought.tolist() == [False, True]
+    assert np.array_equal(found.position_m[:1], plain.position_m)  # what is best stays
+    assert error_m(found, 0, (0.0, 0.0)) < COARSE_PX_M
+    assert error_m(found, 1, there_m) < 2.0 * COARSE_PX_M
+    assert found.quality[1] < found.quality[0]
+
+
+def test_what_is_best_anyway_is_not_said_to_have_been_sought(ground: Ground, correlation: Refiner) -> None:
+    view, matches = view_of(ground, (8.0, -5.0)), matches_at([(0.0, 0.0)])
+    found = correlation.refine([view], matches, TURNS, 5, [Expected(10.0, -6.0, 12.0)])
+    assert not found.sought[best(found)]
+    plain = correlation.refine([view], matches, TURNS, 5)
+    assert len(found.quality) == len(plain.quality)
+
+
+def test_a_place_that_is_expected_twice_is_sought_once(ground: Ground, correlation: Refiner) -> None:
+    """By two hypotheses, and within the reach of two windows."""
+    view, matches = view_of(ground, (0.0, 0.0)), matches_at([(0.0, 0.0), (29.0, 0.0)])
+    once = correlation.refine([view], matches, TURNS, 5, [Expected(20.0, 20.0, 10.0)])
+    twice = correlation.refine([view], matches, TURNS, 5, [Expected(20.0, 20.0, 10.0)] * 2)
+    assert twice.sought.sum() == once.sought.sum() <= 1
+    assert np.array_equal(twice.position_m, once.position_m)
+
+
+def test_what_is_expected_beyond_every_window_is_not_sought(ground: Ground, refiner: Refiner) -> None:
+    view, matches = view_of(ground, (0.0, 0.0)), matches_at([(0.0, 0.0)])
+    found = refiner.refine([view], matches, TURNS, 5, [Expected(120.0, 0.0, 10.0)])
+    assert not found.sought.any()
+    assert not refiner.refine([view], matches_at([]), TURNS, 5, [Expected(0.0, 0.0, 10.0)]).sought.any()

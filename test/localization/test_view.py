@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lkpan_ros.localization.camera import Attitude, Intrinsics
 from lkpan_ros.localization.config import ViewSettings
 from lkpan_ros.localization.types import Frame, Reason, Refusal
-from lkpan_ros.localization.view import Pose, ground_patch, offset_covariance, turned_clockwise
+from lkpan_ros.localization.view import ground_patch, turned_clockwise
 
 SIZE_M, SIZE_PX = 90.0, 180
 CAMERA = Intrinsics.from_field_of_view(640, 480, 70.0)
@@ -169,29 +169,3 @@ def test_pictures_of_nothing_are_refused(image: NDArray[Any]) -> None:
     with pytest.raises(Refusal) as refusal:
         ground_patch(Frame(0.0, image, CAMERA, Attitude(0.0, 0.0), 100.0), SIZE_M, SIZE_PX, VIEW)
     assert refusal.value.reason is Reason.BAD_IMAGE
-
-
-@settings(max_examples=10, deadline=None)
-@given(st.floats(0, 50), st.floats(0, 359), st.floats(60, 150))
-def test_offset_covariance_agrees_with_sampled_errors(tilt: float, heading: float, height: float) -> None:
-    pose = Pose(CAMERA, Attitude(tilt, heading), height, placed=True)
-    covariance = offset_covariance(pose, 0.5, 1.0, 0.02)
-    rng = np.random.default_rng(1)
-    offsets = []
-    for _ in range(2000):
-        d_tilt, d_across = rng.normal(0, 0.5, 2)
-        h = height * (1 + rng.normal(0, 0.02))
-        turn = Attitude(0.0, heading + rng.normal(0, 1.0)).rotation() @ Attitude(0.0, 0.0).rotation().T
-        # A tilt error along the heading, and one across it (a lean of the whole camera to its side).
-        c, s = math.cos(math.radians(d_across)), math.sin(math.radians(d_across))
-        lean = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
-        axis = turn @ lean @ _axis(tilt + d_tilt)
-        offsets.append(h * axis[:2] / -axis[2])
-    sampled = np.cov(np.array(offsets).T)
-    scale = np.trace(sampled)
-    assert np.allclose(covariance / scale, sampled / scale, atol=0.12)
-
-
-def _axis(tilt_deg: float) -> NDArray[Any]:
-    t = math.radians(tilt_deg)
-    return np.array([0.0, math.sin(t), -math.cos(t)])

@@ -46,6 +46,7 @@ REGISTRATIONS = Registrations(
     quality=np.array([0.2, 0.36]),
     similarity=np.array([0.81, 0.81], np.float32),
     fitted=np.ones(2, bool),
+    sought=np.zeros(2, bool),
 )
 FIX = Fix(
     stamp_s=1.0,
