@@ -78,7 +78,8 @@ class StoredArray:
 
     def _check(self, firsts: NDArray[np.int64], ends: NDArray[np.int64]) -> None:
         """Compare the blocks of some ranges of rows with their checksums, those that have not been yet."""
-        size = row_bytes(self._rows)
+        size, some = row_bytes(self._rows), ends > firsts  # an empty range has no block
+        firsts, ends = firsts[some], ends[some]
         firsts, ends = firsts * size // BLOCK_BYTES, -(-ends * size // BLOCK_BYTES)
         ranges = [np.arange(first, end) for first, end in zip(firsts, ends, strict=True)]
         wanted = np.unique(np.concatenate([*ranges, np.empty(0, np.int64)]))
