@@ -160,6 +160,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="auto", help="auto: the CPU, and the GPU where there is one")
+    parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
     parser.add_argument(
         "--int8", nargs="*", default=["lite", "base"], help="quantise these (minutes for base)"
     )
@@ -170,7 +171,7 @@ def main() -> int:
     cosines: dict[str, float] = {}
     for device in devices:
         cases = ON_A_CPU if device == "cpu" else CASES
-        for name in NETWORKS:
+        for name in options.networks:
             found_rows, found_cosines = measure(name, [b for n, b in cases if n == name], device, options)
             rows += found_rows
             cosines |= found_cosines
