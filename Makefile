@@ -13,7 +13,7 @@ unexport PYTHONPATH PYTHONHOME LD_LIBRARY_PATH AMENT_PREFIX_PATH CMAKE_PREFIX_PA
 unexport ROS_DISTRO ROS_VERSION ROS_PYTHON_VERSION RMW_IMPLEMENTATION
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fooling soak test test-quick bench lint format clean
+.PHONY: help setup demo fooling soak test test-quick fuzz bench lint format clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## */\t/' | expand -t 14
@@ -42,6 +42,9 @@ test: lint test-quick  ## checks, quick tests, then slow ones and those on a rea
 
 test-quick: $(STAMP)  ## the quick tests alone
 	$(PYTEST) -m "not slow and not ros" --dist worksteal
+
+fuzz: $(STAMP)  ## bad input by the thousand against every decoder; CASES=10000 SEED=1 ONLY="GeoTIFF bag"
+	@$(PY) -m test.fuzz --cases $(or $(CASES),10000) --seed $(or $(SEED),1) $(if $(ONLY),--only $(ONLY))
 
 bench: $(STAMP)  ## how fast it is, beside peers in the same run; BENCH="encoder node" for some alone
 	@$(PY) -m benchmarks $(BENCH)

@@ -45,6 +45,7 @@ LIES = [
     with_header("{'descr': '|O', 'fortran_order': False, 'shape': (1,)}", b"\x80\x04N."),
     with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}"),
     with_header("__import__('os').system('true')"),
+    with_header("{'descr': '<f4', 'shape': (1, 'fortran_order': '''"),  # NumPy lets its tokenizer speak
     b"\x93NUMPY\x03\x00\xff\xff\xff\xff",
     b"",
 ]

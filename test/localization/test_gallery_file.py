@@ -148,3 +148,40 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.M
 def test_the_frame_is_about_the_datum(gallery: Gallery) -> None:
     assert gallery.frame == LocalFrame(gallery.info.datum)
     assert gallery.frame.point(0.0, 0.0).lat_deg == pytest.approx(gallery.info.datum.lat_deg)
+
+
+def test_information_whose_checksum_holds_and_whose_kinds_lie(tmp_path: Path) -> None:
+    """Somebody who knows how has written it: each would be a crash in flight."""
+    gallery = grid_gallery(0, 5)
+    info, arrays = json.loads(gallery.info.to_json()), gallery._arrays()
+    lies: list[dict[str, Any]] = [
+        {**info, "tile_px": 10**400},
+        {**info, "tile_px": 2**30, "tile_size_m": 2**30 * info["grid"]["gsd_m"]},  # a tile of 3 EB
+        {**info, "tile_px": float(info["tile_px"])},
+        {**info, "source_name": ["map.tif"]},
+        {**info, "grid": {**info["grid"], "west_m": []}},
+        {**info, "grid": {**info["grid"], "north_m": 1e300}},
+        {**info, "grid": {**info["grid"], "columns": True}},
+        {**info, "index": {**info["index"], "recall_at_10": "all"}},
+    ]
+    for lie in lies:
+        gallery_file.write(tmp_path / "a", json.dumps(lie), arrays)
+        with pytest.raises(GalleryError, match="its parts are not those of a gallery"):
+            Gallery.load(tmp_path / "a")
+    for text in ("[" * 100_000, "{", "[]", "3"):
+        gallery_file.write(tmp_path / "a", text, arrays)
+        with pytest.raises(GalleryError, match="its information"):
+            Gallery.load(tmp_path / "a")
+
+
+def test_arrays_of_other_kinds_and_tiles_on_another_planet(tmp_path: Path) -> None:
+    gallery = grid_gallery(0, 5)
+    arrays = gallery._arrays()
+    for name, values in (
+        ("offsets", np.asarray(arrays["offsets"], np.float64)),
+        ("mask_row", np.asarray(arrays["mask_row"], np.int64)),
+        ("positions_m", np.full((5, 2), 1e300)),
+    ):
+        gallery_file.write(tmp_path / "a", gallery.info.to_json(), {**arrays, name: values})
+        with pytest.raises(GalleryError, match="rebuild"):
+            Gallery.load(tmp_path / "a")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -176,3 +177,15 @@ class TestErrors:
             database.execute("ALTER TABLE tiles RENAME TO pictures")
             database.execute("CREATE VIEW tiles AS SELECT * FROM pictures")
         self.read(tmp_path / "map.mbtiles", None)
+
+    def test_a_small_file_that_unpacks_to_much(self, tmp_path: Path) -> None:
+        """One tile of 20000 x 20000 pixels that are not there: GDAL would take 1.2 GB for it."""
+        maps.write_geotiff(
+            tmp_path / "map.tif", maps.marked(64, 64), **UTM, tiled=True, blockxsize=64, blockysize=64
+        )
+        content = bytearray((tmp_path / "map.tif").read_bytes())
+        for tag in (256, 257, 322, 323):  # sides of the picture, and of a tile
+            place = content.find(struct.pack("<HHI", tag, 3, 1))
+            content[place + 8 : place + 10] = struct.pack("<H", 20_000)
+        (tmp_path / "map.tif").write_bytes(content)
+        self.check(tmp_path / "map.tif", "unpacks 1200 MB at once", "tiled GeoTIFF")
