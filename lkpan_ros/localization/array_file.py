@@ -1,4 +1,4 @@
-"""NumPy files (.npy, and .npz as np.savez writes it) whose stated sizes are compared with the file's first.
+"""NumPy files (.npz, as np.savez writes it) whose stated sizes are compared with the file's first.
 
 np.load allocates what a header states before it looks whether the file has as much.
 """
@@ -18,17 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 npy: Any = npy_format  # of these functions NumPy has no types
-
-
-def read_npy(path: Path) -> NDArray[Any]:
-    """The array of a .npy file.
-
-    Raises:
-        OSError: The file cannot be read.
-        ValueError: It is no array of plain numbers, or not as long as its header says.
-    """
-    with path.open("rb") as file:
-        return _read_array(file, path.stat().st_size)
 
 
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:

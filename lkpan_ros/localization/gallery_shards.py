@@ -7,17 +7,18 @@ content hash is over them too. Each file is a container of `gallery_file`.
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lkpan_ros.errors import GalleryError
 from lkpan_ros.localization import gallery_file
+from lkpan_ros.localization.paths import inside
 from lkpan_ros.localization.stored_array import JoinedArray, row_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from lkpan_ros.localization.signature import PublicKey
     from lkpan_ros.localization.stored_array import AnyArray
@@ -94,16 +95,28 @@ def read(path: Path, public_key: PublicKey | None = None) -> tuple[dict[str, Any
     if _LISTING not in arrays:
         return info, arrays, digest
     found: dict[str, list[Any]] = {name: [] for name in _SPLIT}
-    for shard in json.loads(arrays.pop(_LISTING).tobytes()):
-        if Path(shard["name"]).name != shard["name"]:
-            raise GalleryError(f"{path}: names a shard outside of its folder ({shard['name']!r})")
-        file = _folder(path) / shard["name"]
+    for name, content in _listed(path, arrays.pop(_LISTING)):
+        file = inside(_folder(path), name)
+        if file is None:
+            raise GalleryError(f"{path}: names a shard outside of its folder ({name!r})")
         _, parts, stated = gallery_file.read(file, mapped_from_bytes=0)
-        if stated != shard["sha256"]:
+        if stated != content or not parts.keys() >= set(_SPLIT):
             raise GalleryError(f"{file}: is no shard of {path}; copy all of them again")
-        for name in _SPLIT:
-            found[name].append(parts[name])
-    return info, {**arrays, **{name: JoinedArray(parts) for name, parts in found.items()}}, digest
+        for array in _SPLIT:
+            found[array].append(parts[array])
+    kinds = [{(part.dtype, part.shape[1:]) for part in parts} for parts in found.values()]
+    if any(len(kind) != 1 for kind in kinds):
+        raise GalleryError(f"{path}: its shards do not fit together; copy all of them again")
+    joined = {name: JoinedArray(parts) for name, parts in found.items()}
+    return info, {**arrays, **joined}, digest
+
+
+def _listed(path: Path, listing: Any) -> list[tuple[str, str]]:
+    """Name and content hash of each shard. A checksum is no proof that who wrote the listing meant well."""
+    try:
+        return [(str(shard["name"]), str(shard["sha256"])) for shard in json.loads(listing.tobytes())]
+    except (ValueError, TypeError, KeyError, RecursionError, AttributeError) as error:
+        raise GalleryError(f"{path}: has no readable list of its shards ({error}); copy it again") from error
 
 
 def _folder(path: Path) -> Path:

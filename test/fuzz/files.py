@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import struct
+import zipfile
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,10 @@ from lkpan_model.config import EncoderConfig
 from lkpan_model.errors import ConfigError
 from lkpan_ros.localization import calibration_file, gallery_file
 from lkpan_ros.localization.gallery import Gallery
-from lkpan_ros.localization.kept_descriptors import KeptDescriptors
 from lkpan_ros.localization.signature import read_public_key
 from lkpan_ros.tools import calibrate
 from test.fuzz.decoder import Decoder, seeds, write
 from test.fuzz.mutation import NUMBERS, damaged, damaged_json, damaged_text
-from test.localization.thumbnails import Thumbnails
 from training import config as training_config
 
 if TYPE_CHECKING:
@@ -169,27 +168,24 @@ def _signature(rng: Random, folder: Path) -> Callable[[], object]:
 
 
 def _arrays(rng: Random, folder: Path) -> Callable[[], object]:
-    """What an interrupted build has kept, and what calibrate writes for itself."""
-    data = damaged(rng, rng.choice(seeds("arrays.np*")), seeds("arrays.np*"))
-    if rng.random() < 0.3:  # a header that lies in good order
+    """What calibrate writes for itself."""
+    data = damaged(rng, rng.choice(seeds("arrays.npz")), seeds("arrays.npz"))
+    if rng.random() < 0.4:  # a header that lies in good order
         shape = tuple(rng.choice(NUMBERS) for _ in range(rng.randrange(4)))
         kind = rng.choice(("<f2", "<f8", "|O", "|u1", "<U9", "|V0", "<f99"))
         text = f"{{'descr': '{kind}', 'fortran_order': {rng.choice((True, False, 3))}, 'shape': {shape}}}"
         header = text.encode().ljust(rng.choice((117, 500))) + b"\n"
-        data = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(rng.randrange(64))
-    if rng.random() < 0.3:
+        array = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(rng.randrange(64))
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w") as archive:
+            archive.writestr("lengths.npy", array)
+        data = stream.getvalue()
+    elif rng.random() < 0.05:
         stream = io.BytesIO()
         np.savez_compressed(stream, lengths=np.zeros(rng.choice((1, 1_000_000))))
         data = stream.getvalue()
-    kept, images = KeptDescriptors(folder, Thumbnails()), [np.zeros((2, 2, 3), np.uint8)]
-    kept._path(images).write_bytes(data)
     path = write(folder, "looks.npz", data)
-
-    def read() -> None:
-        kept.find(images)
-        calibrate._read(path)
-
-    return read
+    return lambda: calibrate._read(path)
 
 
 def _training_config(rng: Random, folder: Path) -> Callable[[], object]:

@@ -114,8 +114,6 @@ def own(folder: Path) -> None:
     )
     write(CORPUS, "a.gallery.sig", (folder / "a.sig").read_bytes())
     write(CORPUS, "mission.pub", (folder / "mission.pub").read_bytes())
-    np.save(folder / "a.npy", np.eye(1, 4, dtype=np.float16))
-    write(CORPUS, "arrays.npy", (folder / "a.npy").read_bytes())
     lengths, level, ones = np.array([1, 2]), np.zeros(2), np.ones(3)
     np.savez(
         folder / "a.npz",

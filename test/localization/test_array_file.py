@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from lkpan_ros.localization.array_file import read_npy, read_npz
+from lkpan_ros.localization.array_file import read_npz
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,9 +28,7 @@ def with_header(text: str, body: bytes = b"") -> bytes:
     [np.arange(6.0).reshape(2, 3), np.asfortranarray(np.arange(6).reshape(2, 3)), np.zeros((0, 4), np.float16)],
 )  # fmt: skip
 def test_arrays_come_back(tmp_path: Path, array: NDArray[Any]) -> None:
-    np.save(tmp_path / "a.npy", array)
     np.savez(tmp_path / "a.npz", one=array, two=np.float32(3.0))
-    assert np.array_equal(read_npy(tmp_path / "a.npy"), array)
     found = read_npz(tmp_path / "a.npz")
     assert found.keys() == {"one", "two"}
     assert np.array_equal(found["one"], array)
@@ -53,12 +51,9 @@ LIES = [
 
 @pytest.mark.parametrize("content", LIES)
 def test_what_lies_is_refused_before_anything_is_allocated(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "a.npy").write_bytes(content)
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("a.npy", content)
     tracemalloc.start()
-    with pytest.raises(ValueError, match=r"."):
-        read_npy(tmp_path / "a.npy")
     with pytest.raises(ValueError, match=r"."):
         read_npz(tmp_path / "a.npz")
     assert tracemalloc.get_traced_memory()[1] < 2_000_000

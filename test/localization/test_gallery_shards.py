@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from lkpan_ros.errors import GalleryError
+from lkpan_ros.localization import gallery_file
 from lkpan_ros.localization.gallery import Gallery
 from test.localization.galleries import grid_gallery, unit
 
@@ -70,4 +72,17 @@ def test_a_missing_altered_or_foreign_shard_is_told(tmp_path: Path) -> None:
         Gallery.load(path)  # an exact index reads all of it
     first.unlink()
     with pytest.raises(GalleryError, match=f"{first.name}: there is no such file"):
+        Gallery.load(path)
+
+
+@pytest.mark.parametrize(
+    "listing", ["{", "[1]", '[{"name": "a"}]', "[]", '[{"name": "../../secret", "sha256": ""}]', '[{"name": ".."}]']
+)  # fmt: skip
+def test_a_listing_by_somebody_who_knows_how_is_refused(tmp_path: Path, listing: str) -> None:
+    path = tmp_path / "a.gallery"
+    grid_gallery(0, 500, dim=64).save(path, shard_bytes=20_000)
+    info, arrays, _ = gallery_file.read(path)
+    arrays["shards"] = np.frombuffer(listing.encode(), np.uint8)
+    gallery_file.write(path, json.dumps(info), arrays)
+    with pytest.raises(GalleryError, match=r"a\.gallery: .*shard"):
         Gallery.load(path)
