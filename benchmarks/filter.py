@@ -31,13 +31,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
-from scipy.spatial import cKDTree
 
 from benchmarks.measuring import Row, publish, ratios
 from lkpan_ros.localization.bayes_filter import BayesFilter
 from lkpan_ros.localization.belief import PLACE, Evidence, SensorErrors
 from lkpan_ros.localization.config import FilterSettings
 from lkpan_ros.localization.lever import Lever
+from lkpan_ros.localization.tile_places import TilePlaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,13 +78,11 @@ class Tiles:
         self.side = math.isqrt(count)
         along = np.arange(self.side) * STRIDE_M
         self.extent_m = self.side * STRIDE_M
-        self._places = cKDTree(np.stack(np.meshgrid(along, along), axis=-1).reshape(-1, 2))
+        self._places = TilePlaces(np.stack(np.meshgrid(along, along), axis=-1).reshape(-1, 2), STRIDE_M)
 
     def covers(self, view_m: Array) -> NDArray[np.bool_]:
         """Which of (K, 2) views lie within a stride of a tile's centre."""
-        distance_m, _ = self._places.query(view_m, distance_upper_bound=STRIDE_M)
-        near: NDArray[np.bool_] = np.isfinite(distance_m)
-        return near
+        return self._places.any_within(view_m, STRIDE_M)
 
 
 class GridFilter:
