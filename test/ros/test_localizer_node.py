@@ -14,6 +14,7 @@ from sensor_msgs.msg import Image
 
 from lkpan_ros.localization.types import Reason
 from test.ros.camera import message_with
+from test.ros.graph import RELIABLE
 from test.ros.world import TILE
 
 if TYPE_CHECKING:
@@ -183,6 +184,19 @@ def test_a_time_without_fixes_is_a_warning_and_a_silent_camera_an_error(
     assert localizer.set(diagnostics__no_fix_warn_s=5.0, diagnostics__camera_silent_s=3.0)[0]
     assert camera.ask(world.view(TILE)).fixed  # and it goes on
     camera.diagnosis(lambda status, _: status.level == DiagnosticStatus.OK)
+
+
+def test_several_cameras_on_one_topic_are_a_warning(
+    graph: Graph, camera: Camera, world: SmallWorld, localizer: LocalizerProcess
+) -> None:
+    assert localizer.set(diagnostics__no_fix_warn_s=1e6, diagnostics__camera_silent_s=1e6)[0]
+    assert camera.ask(world.view(TILE)).fixed
+    other = graph.node.create_publisher(Image, "image", RELIABLE)
+    warning = camera.diagnosis(lambda status, _: "2 publishers on" in status.message)
+    assert warning.level == DiagnosticStatus.WARN
+    graph.node.destroy_publisher(other)
+    camera.diagnosis(lambda status, _: status.level == DiagnosticStatus.OK)
+    assert localizer.set(diagnostics__no_fix_warn_s=5.0, diagnostics__camera_silent_s=3.0)[0]
 
 
 def test_ctrl_c_ends_a_busy_localizer_with_0(
