@@ -140,9 +140,21 @@ def table(record: Record) -> str:
     return "\n".join(lines)
 
 
+def markdown(record: Record) -> str:
+    """The rows alone, for a document."""
+    lines = ["| fault | must | did | fix after |", "|---|---|---|---|"]
+    for row in record.rows:
+        seen = textwrap.shorten(row.seen.replace("|", "/"), 160, placeholder=" …")
+        back = "never" if row.back_s is None else f"{row.back_s:.1f} s"
+        mark = "" if row.passed else "**not as it must:** "
+        lines.append(f"| {row.name.replace('_', ' ')} | {row.must} | {mark}{seen} | {back} |")
+    return "\n".join(lines)
+
+
 def write(record: Record, folder: Path) -> None:
-    """soak.txt, soak.json and soak.png."""
+    """soak.txt, soak.md, soak.json and soak.png."""
     write_whole(folder / "soak.txt", f"{table(record)}\n".encode())
+    write_whole(folder / "soak.md", f"{markdown(record)}\n".encode())
     facts = {
         **asdict(record),
         "latency_ms": record.latency_ms,

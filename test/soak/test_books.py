@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lkpan_ros.localization.geodesy import LatLon, LocalFrame
 from test.soak.ledger import Entry, Ledger, Report, unaccounted
-from test.soak.record import Record, Row, table, write
+from test.soak.record import Record, Row, markdown, table, write
 from test.soak.samples import Sample, cpu_s, growth, sample
 
 if TYPE_CHECKING:
@@ -126,7 +126,10 @@ def test_a_record_says_why_it_failed_and_is_written(tmp_path: Path) -> None:
     assert "FAIL killed  (fix after never, 2 false)" in table(record)
     assert "2 kinds of fault, 2 in all, 1 as they must" in table(record)
     write(record, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"soak.txt", "soak.json", "soak.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {"soak.txt", "soak.md", "soak.json", "soak.png"}
+    assert "| killed | back within 10 s | **not as it must:** first fix after 28 s | never |" in markdown(
+        record
+    )
 
 
 def test_there_are_faults_of_every_kind_each_with_what_must_happen() -> None:
