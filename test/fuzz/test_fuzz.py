@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lkpan_ros.errors import ImageError
+from lkpan_ros.localization.calibration_file import read_calibration
+from lkpan_ros.localization.gallery import Gallery
 from test.conftest import REPOSITORY
 from test.fuzz import child
-from test.fuzz.decoder import Decoder
+from test.fuzz.decoder import CORPUS, Decoder
 from test.fuzz.decoders import find, names
 from test.fuzz.parent import Tally
 
@@ -116,7 +118,7 @@ def test_a_crash_and_a_hang_are_told_from_each_other(monkeypatch: pytest.MonkeyP
         "    if case == 3:\n"
         "        faulthandler.dump_traceback_later(0.2, exit=True)\n"
         "        time.sleep(60)\n"
-        '    print(f\'{{"case": {case}, "result": "accepted", "seconds": 0, "mib": 0}}\', flush=True)\n'
+        '    print(f\'{{"case": {case}, "result": "accepted", "seconds": 0, "mib": 0, "limit_mib": 50}}\', flush=True)\n'
     )
     script.write_text(f"#!{sys.executable}\n{body}")
     script.chmod(0o755)
@@ -124,3 +126,9 @@ def test_a_crash_and_a_hang_are_told_from_each_other(monkeypatch: pytest.MonkeyP
     tally = parent.run("a decoder", 1, range(5), lambda _: None)
     assert tally.results == {"accepted": 3, "crash": 1, "hang": 1}
     assert tally.findings == {"the process has a crash": (1, 1), "the process has a hang": (3, 1)}
+
+
+def test_the_corpus_is_of_the_formats_of_today() -> None:
+    """Where a format has changed: python -m test.fuzz.make_corpus."""
+    assert read_calibration(CORPUS / "city.calibration.json").settings
+    assert len(Gallery.load(CORPUS / "exact.gallery")) == 5
