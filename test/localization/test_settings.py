@@ -1,6 +1,9 @@
 """Settings: read by name, checked, replaced."""
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from lkpan_ros.errors import ConfigError
 from lkpan_ros.localization.config import LocalizerConfig
@@ -40,3 +43,13 @@ def test_bad_values_are_named_with_the_remedy(name: str, value: object, message:
 
 def test_whole_numbers_serve_where_numbers_are_asked() -> None:
     assert with_values(LocalizerConfig(), {"gate.radius_m": 40}).gate.radius_m == 40.0
+
+
+def test_the_launched_settings_are_the_defaults() -> None:
+    """What `ros2 launch` loads must not be laxer than what the figures were made with."""
+    text = (Path(__file__).parents[2] / "config" / "localize.yaml").read_text(encoding="utf-8")
+    launched = yaml.safe_load(text)["/**"]["ros__parameters"]
+    defaults = {entry.name: entry.default for entry in settings_of(LocalizerConfig())}
+    shared = defaults.keys() & launched.keys()
+    assert "gate.min_probability" in shared
+    assert {name: launched[name] for name in shared} == {name: defaults[name] for name in shared}

@@ -54,7 +54,7 @@ def test_a_changed_parameter_counts_from_the_next_picture(
     assert camera.ask(world.view(TILE)).fixed
     assert localizer.set(gate__min_probability=1.0) == (True, "")
     camera.ask(world.view(TILE)).assert_refused("ambiguous", "gate.min_probability 1")
-    assert localizer.set(similarity__none_of_these=1.0) == (True, "")
+    assert localizer.set(similarity__none_of_these=100.0) == (True, "")
     camera.ask(world.view(TILE)).assert_refused("low_similarity")
 
 

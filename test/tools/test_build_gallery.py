@@ -39,8 +39,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     noise = np.random.default_rng(0).integers(0, 255, (260, 300, 3), np.uint8)
     crs = LocalFrame(LatLon(47.0, 8.0)).crs
     maps.write_geotiff(path / "map.tif", noise, from_origin(-150.0, 130.0, 1.0, 1.0), crs)
-    # Of three units: what is kept of a run that is stopped are whole ones.
-    fine = np.asarray(cv2.resize(noise, None, fx=4.0, fy=4.0))
+    # Of several units: what is kept of a run that is stopped are whole ones.
+    fine = np.asarray(cv2.resize(noise, None, fx=4.0, fy=12.0))
     maps.write_geotiff(path / "fine.tif", fine, from_origin(-150.0, 130.0, 0.25, 0.25), crs)
     maps.write_geotiff(path / "nowhere.tif", noise, from_origin(-150.0, 130.0, 1.0, 1.0), None)
     torch.manual_seed(0)
@@ -147,7 +147,7 @@ def test_an_index_is_made_and_its_recall_is_measured(
 
 def start(folder: Path, output: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "lkpan_ros.tools.build_gallery"]
-    options = arguments(folder, output, map=str(folder / "fine.tif"), stride_m="20", batch_size="2")
+    options = arguments(folder, output, map=str(folder / "fine.tif"), stride_m="30", batch_size="2")
     # One thread: several that wait for one another on a busy machine take minutes.
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
@@ -182,7 +182,7 @@ def test_a_run_that_is_stopped_leaves_no_gallery_and_goes_on(
     assert all(file.stat().st_mtime_ns == made_ns for file, made_ns in done.items()), "encoded again"
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
-    assert len(Gallery.load(output)) == 11 * 9
+    assert len(Gallery.load(output)) == 7 * 23
     assert not kept.exists()
 
 
