@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lkpan_model.encoder import Encoder
-    from lkpan_ros.localization.belief import Belief
+    from lkpan_ros.localization.belief import Belief, Evidence
     from lkpan_ros.localization.config import LocalizerConfig
     from lkpan_ros.localization.gallery import Gallery
     from lkpan_ros.localization.types import Fix, Frame, GroundView
@@ -131,8 +131,8 @@ class Localizer:
         clock.lap("refine_s")
         chance = self._background.chance(descriptors)
         evidence = measure(registrations, views, chance, gallery, config)
-        news = self._is_news(descriptors, float(evidence.odds.sum()), frame.stamp_s)
-        self._filter.update(evidence, gallery.covers, news=news)
+        said, news = self._unsaid(evidence, descriptors, frame.stamp_s)
+        self._filter.update(said, gallery.covers, news=news)
         clock.lap("filter_s")
         decision = Decision(frame.stamp_s, gallery, config, views, retrieved, registrations, evidence.lever)
         outcome = decision.decide(self._filter.belief)
@@ -223,22 +223,28 @@ class Localizer:
             radius_m += float(np.linalg.norm(view.offset_m))
         return float(vehicle[0]), float(vehicle[1]), radius_m
 
-    def _is_news(self, descriptors: NDArray[np.float32], odds: float, stamp_s: float) -> bool:
-        """Whether a frame says what the last one that was news did not: other ground, or the same seen far better.
+    def _unsaid(
+        self, evidence: Evidence, descriptors: NDArray[np.float32], stamp_s: float
+    ) -> tuple[Evidence, bool]:
+        """What a frame says that the last one that was news did not, and whether it says anything new.
 
-        In between, what a place owes to chance moves along with the view for as long as the old ground is in it.
+        All that it says of other ground; of the same ground, seen far better, only what goes beyond the look before. In
+        between, what a place owes to chance moves along with the view for as long as the old ground is in it.
         """
-        before, belief = self._news, self._filter.belief
+        before, belief, odds = self._news, self._filter.belief, float(evidence.odds.sum())
         if before is not None and stamp_s - before.stamp_s < _FORGOTTEN_S:
             # Over woods and fields the look may stay the same for long; then the way that was flown tells.
             speed_mps = float(np.hypot(*belief.mean[0, RATE])) if len(belief) else 0.0
+            speed_mps = min(speed_mps, self._config.filter.max_speed_mps)
             moved = speed_mps * (stamp_s - before.stamp_s) >= self._gallery.tile_size_m
             fall = 1.0 - float((descriptors @ before.descriptors.T).max())
-            clearer = 1.0 + odds >= _CLEARER * (1.0 + before.odds)
-            if fall < self._config.filter.independent_view and not moved and not clearer:
-                return False
+            if fall < self._config.filter.independent_view and not moved:
+                if 1.0 + odds < _CLEARER * (1.0 + before.odds):
+                    return evidence, False
+                beyond = evidence.odds / (1.0 + before.odds)
+                evidence = replace(evidence, odds=beyond, sought=np.ones_like(evidence.sought))
         self._news = _News(stamp_s, descriptors, odds)
-        return True
+        return evidence, True
 
 
 @dataclass(frozen=True, eq=False)
