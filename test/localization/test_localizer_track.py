@@ -16,6 +16,7 @@ from lkpan_ros.localization.geodesy import distance_m
 from lkpan_ros.localization.localizer import Localizer
 from lkpan_ros.localization.settings import with_values
 from lkpan_ros.localization.types import Fix, Odometry, Prior, Reason, Reference, Rejection
+from test.localization.beliefs import evidence
 from test.localization.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
@@ -235,3 +236,19 @@ def test_settings_that_change_keep_the_track(ground: Ground, localizer: Localize
     (outcome, _), *_ = fly(localizer, ground, 4, 5)
     assert isinstance(outcome, Rejection)
     assert localizer.belief.weight[0] >= weight - 0.05
+
+
+def test_the_same_ground_seen_better_counts_for_what_it_adds(localizer: Localizer) -> None:
+    """Else a look-alike that grows clearer would be confirmed by every look at it."""
+    look = np.eye(1, 4, dtype=np.float32)
+    assert localizer._unsaid(evidence((0.0, 0.0, 1.0)), look, 0.0)[1]
+    said, news = localizer._unsaid(evidence((0.0, 0.0, 20.0)), look, 1.0)
+    assert news
+    assert said.odds == pytest.approx([10.0])
+    assert said.sought.all()
+    again, news = localizer._unsaid(evidence((0.0, 0.0, 60.0)), look, 2.0)
+    assert not news
+    assert again.odds == pytest.approx([60.0])
+    other, news = localizer._unsaid(evidence((0.0, 0.0, 60.0)), np.roll(look, 1), 3.0)
+    assert news
+    assert other.odds == pytest.approx([60.0])
