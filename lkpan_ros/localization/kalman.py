@@ -87,12 +87,10 @@ def _wandering(elapsed_s: float, settings: FilterSettings) -> tuple[Array, Array
 
 def likelihoods(belief: Belief, evidence: Evidence, upholding: float) -> Array:
     """K x N: how much each alternative upholds each hypothesis, by view and heading."""
-    lever, mean = evidence.lever, belief.mean
-    jacobian = np.zeros((len(belief), 3, STATES))
-    jacobian[:, :2], jacobian[:, 2, TURN] = lever.jacobian(mean), 1.0
+    jacobian = _jacobian(belief.mean, evidence)[:, :3]
     expected = jacobian @ belief.covariance @ jacobian.transpose(0, 2, 1)  # K x 3 x 3
     spread = expected[:, None] + _noise(evidence)[None, :, :3, :3]  # K x N x 3 x 3
-    apart = _innovations(mean, evidence)[..., :3]
+    apart = _innovations(belief.mean, evidence)[..., :3]
     solved = np.linalg.solve(spread, apart[..., None])[..., 0]
     squared = np.einsum("kni,kni->kn", apart, solved)
     area = spread[..., 0, 0] * spread[..., 1, 1] - spread[..., 0, 1] ** 2
@@ -113,6 +111,14 @@ def _innovations(mean: Array, evidence: Evidence) -> Array:
     return apart
 
 
+def _jacobian(mean: Array, evidence: Evidence) -> Array:
+    """Of view, turn and height by K states, K x 4 x STATES."""
+    jacobian: Array = np.zeros((len(mean), 4, STATES))
+    jacobian[:, :2] = evidence.lever.jacobian(mean)
+    jacobian[:, 2, TURN] = jacobian[:, 3, HEIGHT] = 1.0
+    return jacobian
+
+
 def _noise(evidence: Evidence) -> Array:
     """Covariances of view, turn and height, N x 4 x 4."""
     noise: Array = np.zeros((len(evidence.odds), 4, 4))
@@ -124,10 +130,7 @@ def _noise(evidence: Evidence) -> Array:
 def corrected_by(belief: Belief, evidence: Evidence, weight: Array) -> Belief:
     """Every hypothesis corrected (Kalman, extended) by every alternative that it gives weight to."""
     parent, cause = np.nonzero(weight > LEAST_WEIGHT * max(float(weight.max(initial=0.0)), 1e-300))
-    jacobian: Array = np.zeros((len(belief), 4, STATES))
-    jacobian[:, :2] = evidence.lever.jacobian(belief.mean)
-    jacobian[:, 2, TURN] = jacobian[:, 3, HEIGHT] = 1.0
-    jacobian = jacobian[parent]
+    jacobian = _jacobian(belief.mean, evidence)[parent]
     covariance = belief.covariance[parent]
     across = jacobian @ covariance  # C x 4 x STATES
     spread = across @ jacobian.transpose(0, 2, 1) + _noise(evidence)[cause]
