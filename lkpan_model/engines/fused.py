@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from timm.layers.activations import GELU
 from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -114,8 +115,8 @@ def _attribute(layer: nn.Module) -> Attribute:
         return "hardtanh", [0.0, 6.0], ""
     if isinstance(layer, nn.ReLU):
         return "relu", [], ""
-    if isinstance(layer, nn.GELU):
-        return "gelu", [], layer.approximate
+    if isinstance(layer, nn.GELU | GELU):
+        return "gelu", [], getattr(layer, "approximate", "none")
     return _NONE
 
 

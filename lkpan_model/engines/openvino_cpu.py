@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lkpan_model.engines.engine import Order
     from lkpan_model.network import LKPAN
 
-_HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}  # int8: of what is not quantised
+_HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
 class OpenVinoCpu:
@@ -49,7 +49,7 @@ class OpenVinoCpu:
         core = extra("openvino", "engine openvino").Core()
         properties = {
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
+            "INFERENCE_PRECISION_HINT": _HINTS[name_of(dtype)],  # in 8 bits: of what is not quantised
             "ENABLE_CPU_PINNING": False,  # camera and autopilot run on the same cores
         }
         if order.threads is not None:
