@@ -105,30 +105,36 @@ class BayesFilter:
         self.belief = moved.select(np.flatnonzero(~vague))
 
     def update(
-        self, evidence: Evidence, on_map: Callable[[Array], NDArray[np.bool_]], *, news: bool = True
+        self, evidence: Evidence, on_map: Callable[[Array], NDArray[np.bool_]], *, news: float = 1.0
     ) -> None:
         """Take in a frame.
 
         Args:
             evidence: What it says.
             on_map: Of (K, 2) views of the hypotheses, whether they would show the map: there silence speaks against them.
-            news: False: the frames before said it already. It then makes none more probable against elsewhere, but a
-                vehicle is still held where it is seen.
+            news: The share of it that the frames before did not say, 0 to 1. Where 0 it makes none more probable against
+                elsewhere, but a vehicle is still held where it is seen.
         """
         belief = self.belief
         silent = np.where(on_map(evidence.lever.view_m(belief.mean)), self._settings.miss_probability, 1.0)
         gain = likelihoods(belief, evidence, self._settings.upholding)  # K x N
         seen_m2 = evidence.lever.view_covariance_m2(belief.mean, belief.covariance)
         vague = np.trace(seen_m2, axis1=1, axis2=2) > _HELD_M**2
-        if not news:  # what is vague is not found by the same doubtful look twice
+        if news <= 0.0:  # what is vague is not found by the same doubtful look twice
             gain[np.ix_(vague, evidence.odds < 1.0)] = 0.0
         support = silent + gain.sum(axis=1)
         share = gain / support[:, None]
         held = share.sum(axis=1)
         kept, elsewhere = self._unlost(held)
         silence = self._settings.miss_probability
-        grown = kept * support if news else _sifted(kept, held, belief.track, silence)
-        births = elsewhere * evidence.odds * evidence.prior if news else np.zeros_like(evidence.odds)
+        if news > 0.0:
+            grown, births = (
+                kept * support**news,
+                elsewhere * evidence.prior * self._partly(evidence.odds, news),
+            )
+        else:
+            grown = _sifted(kept, held, belief.track, silence)
+            births = np.zeros_like(evidence.odds)
         scattered = replace(belief, track=np.where(vague, NEW_TRACK, belief.track))
         children = _concatenated(
             replace(belief, weight=grown * (1.0 - share.sum(axis=1))),
@@ -136,6 +142,15 @@ class BayesFilter:
             born_of(evidence, births, self._settings.max_speed_mps),
         )
         self.belief = self._numbered(_pruned(_normalised(children, elsewhere)))
+
+    def _partly(self, odds: Array, share: float) -> Array:
+        """Odds of (N,) places, each against none, by a share of what a frame says.
+
+        What the frame says stands in the odds beside how improbable any one place is; of a place that is expected, the
+        first alone counts, which is `upholding` times as much.
+        """
+        said: Array = odds**share * self._settings.upholding ** (share - 1.0)
+        return np.minimum(odds, said)
 
     def _numbered(self, belief: Belief) -> Belief:
         """With a number of its own for each new track, and for what has parted from its track's heaviest."""

@@ -16,7 +16,6 @@ from lkpan_ros.localization.integrity import (
 )
 from lkpan_ros.localization.measurement import fit_sigma_m
 from lkpan_ros.localization.types import Fix, Reason, Reference, Rejection
-from lkpan_ros.localization.view import drawn_turn_deg
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +106,7 @@ class Decision:
 
     def _heading_deg(self, place: Place) -> float:
         view = self.views[0]
-        sensed_deg = (view.pose.attitude.heading_deg or 0.0) - drawn_turn_deg(view)
+        sensed_deg = (view.pose.attitude.heading_deg or 0.0) - view.turn_deg
         return (sensed_deg + float(place.mean[TURN])) % 360.0
 
     def _refused(self, place: Place | None, probability: float, spread_m: float) -> Rejection:

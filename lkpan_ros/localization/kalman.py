@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 LEAST_WEIGHT = 1e-6  # lighter hypotheses are not kept
+_ASTRAY_SIGMAS = 3.0
 _PLACE_M = 15.0  # as far as a place reaches
 # How long errors of the sensors last: of the attitude's drift, of the height over ground that rises and falls.
 _TILT_MEMORY_S, _HEIGHT_MEMORY_S = 60.0, 20.0
@@ -148,6 +149,11 @@ def born_of(evidence: Evidence, weight: Array, max_speed_mps: float) -> Belief:
     count, errors = len(evidence.odds), evidence.errors
     mean: Array = np.zeros((count, STATES))
     mean[:, TURN], turn_m2 = _both(evidence.turn_deg, evidence.turn_sigma_deg, errors.heading_deg)
+    if errors.heading_deg is not None:  # a heading that errs so far errs for another reason
+        astray = np.abs(evidence.turn_deg) > _ASTRAY_SIGMAS * np.hypot(
+            errors.heading_deg, evidence.turn_sigma_deg
+        )
+        mean[astray, TURN], turn_m2[astray] = evidence.turn_deg[astray], evidence.turn_sigma_deg[astray] ** 2
     mean[:, HEIGHT], height_m2 = _both(evidence.height, evidence.height_sigma, errors.height_ratio)
     mean[:, PLACE] = evidence.view_m - evidence.lever.offset_m(mean)
     covariance: Array = np.zeros((count, STATES, STATES))

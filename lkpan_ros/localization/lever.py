@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lkpan_ros.localization.belief import HEIGHT, PLACE, STATES, TILT, TURN
-from lkpan_ros.localization.view import drawn_turn_deg, turned_clockwise
+from lkpan_ros.localization.view import turned_clockwise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,7 +43,7 @@ class Lever:
         """Of a frame, by any of its views."""
         if view.offset_m is None:
             return cls(np.zeros(2), np.zeros((2, 2)))
-        drawn = drawn_turn_deg(view)
+        drawn = view.turn_deg
         return cls(
             turned_clockwise(view.offset_m, -drawn),
             np.array([turned_clockwise(row, -drawn) for row in _per_tilt_m(view.pose)]),

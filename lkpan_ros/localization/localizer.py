@@ -14,14 +14,15 @@ from lkpan_ros.localization.bayes_filter import BayesFilter
 from lkpan_ros.localization.belief import RATE
 from lkpan_ros.localization.decision import Decision
 from lkpan_ros.localization.frozen_picture import FrozenPicture
+from lkpan_ros.localization.headings import Headings, is_tracked, turns_to_try
 from lkpan_ros.localization.lever import Lever
 from lkpan_ros.localization.measurement import measure
 from lkpan_ros.localization.motion import Motion
 from lkpan_ros.localization.prior_conflict import prior_conflict
-from lkpan_ros.localization.refinement import Expected, make_refiner, turns_within
+from lkpan_ros.localization.refinement import Expected, make_refiner
 from lkpan_ros.localization.retrieval import about_hypotheses, joined
 from lkpan_ros.localization.types import Reason, Refusal, Rejection, Timings
-from lkpan_ros.localization.view import drawn_turn_deg, ground_patch
+from lkpan_ros.localization.view import ground_patch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,10 +35,8 @@ if TYPE_CHECKING:
     from lkpan_ros.localization.gallery import Gallery
     from lkpan_ros.localization.types import Fix, Frame, GroundView
 
-_HEADINGS = 8  # tried where the heading is unknown
-_TRACKED_MASS = 0.9  # from this on the heading that the track has is taken for granted
-_TRACKED_TURN_DEG = 25.0
 _EXPECTED_SIGMAS, _EXPECTED_M = 2.5, (4.0, 40.0)  # how far about an expected view it is sought
+_NEW_GROUND = 0.5  # a view that shows less of it says little new
 _CLEARER = 5.0  # times the evidence of the last look at the same ground
 _FORGOTTEN_S = 60.0  # after that long the same picture is news
 
@@ -96,7 +95,8 @@ class Localizer:
         self._frozen = FrozenPicture()
         self._prior_conflict = ""
         self._news: _News | None = None
-        self._known: tuple[bool, bool] | None = None
+        self._headings = Headings()
+        self._placed: bool | None = None
 
     def localize(self, frame: Frame) -> Fix | Rejection:
         """Find where a frame was taken. A frame that yields no fix yields the reason; nothing is raised for it."""
@@ -115,18 +115,21 @@ class Localizer:
         clock.lap("view_s")
         descriptors = self._encoder.encode([view.patch for view in views])
         clock.lap("encode_s")
-        turns_deg = [drawn_turn_deg(view) for view in views]
+        turns_deg = [view.turn_deg for view in views]
         retrieved = gallery.search(
-            descriptors, config.search.candidates, self._search_area(frame, views[0]), turns_deg=turns_deg
+            descriptors, config.search.candidates, self._search_area(frame, views), turns_deg=turns_deg
         )
         if len(retrieved.tile) == 0:
             raise Refusal(Reason.OUT_OF_MAP, "no tile of the gallery lies where the prior puts the view")
         expected = self._expected(views[0])
-        places_m = np.array([(e.east_m, e.north_m) for e in expected]).reshape(-1, 2)
-        tracked = about_hypotheses(gallery, descriptors, places_m, turns_deg)
+        tracked = about_hypotheses(gallery, descriptors, expected, turns_deg)
         clock.lap("search_s")
         registrations = self._refiner.refine(
-            views, joined(tracked, retrieved), self._turns_to_try(views), self._windows(), expected
+            views,
+            joined(tracked, retrieved),
+            turns_to_try(views, self._filter.belief, config.refinement),
+            self._windows(),
+            expected,
         )
         clock.lap("refine_s")
         chance = self._background.chance(descriptors)
@@ -151,47 +154,27 @@ class Localizer:
         self._last_stamp_s = stamp_s
 
     def _views(self, frame: Frame) -> list[GroundView]:
-        """The patch; one for each heading it may have where the heading is unknown."""
+        """The patch; one for each heading that it may have."""
         gallery, settings = self._gallery, self._config.view
-        heading_known = frame.attitude is not None and frame.attitude.heading_deg is not None
-        known = (heading_known, None not in (frame.intrinsics, frame.attitude, frame.height_m))
-        if known != self._known:
-            # Places of vehicles are no places of views, errors of headings are no headings.
+        placed = None not in (frame.intrinsics, frame.attitude, frame.height_m)
+        if placed != self._placed:  # places of vehicles are no places of views
             self._filter.reset()
-            self._news, self._known = None, known
-        headings = [0.0] if heading_known else self._headings()
+            self._news, self._placed = None, placed
+        turns_deg = self._headings.turns_deg(
+            frame.stamp_s, self._filter.belief, self._config.refinement, sensed=frame.heading_deg is not None
+        )
         return [
-            ground_patch(
-                frame, gallery.tile_size_m, gallery.tile_px, settings, assumed_heading_deg=heading_deg
-            )
-            for heading_deg in headings
+            ground_patch(frame, gallery.tile_size_m, gallery.tile_px, settings, turn_deg=turn_deg)
+            for turn_deg in turns_deg
         ]
-
-    def _headings(self) -> list[float]:
-        belief = self._filter.belief
-        if self._tracking() and belief.turn_sigma_deg[0] < _TRACKED_TURN_DEG:
-            return [float(belief.turn_deg[0]) % 360.0]
-        return [360.0 / _HEADINGS * k for k in range(_HEADINGS)]
-
-    def _tracking(self) -> bool:
-        belief = self._filter.belief
-        return len(belief) > 0 and bool(belief.weight[0] > _TRACKED_MASS)
 
     def _windows(self) -> int:
         settings = self._config.refinement
-        return min(settings.windows, settings.tracked_windows) if self._tracking() else settings.windows
-
-    def _turns_to_try(self, views: Sequence[GroundView]) -> tuple[float, ...]:
-        settings, belief = self._config.refinement, self._filter.belief
-        if len(views) > 1:
-            return turns_within(180.0 / _HEADINGS, settings.turn_step_deg)
-        if not views[0].north_up and len(belief):
-            return turns_within(2.0 * float(belief.turn_sigma_deg[0]), settings.turn_step_deg)
-        if self._tracking():
-            return turns_within(
-                2.0 * float(belief.turn_sigma_deg[0]), settings.turn_step_deg, float(belief.turn_deg[0])
-            )
-        return turns_within(settings.turn_reach_deg, settings.turn_step_deg)
+        return (
+            min(settings.windows, settings.tracked_windows)
+            if is_tracked(self._filter.belief)
+            else settings.windows
+        )
 
     def _expected(self, view: GroundView) -> list[Expected]:
         """Where the heaviest hypotheses put the middle of the view."""
@@ -201,12 +184,15 @@ class Localizer:
         spread_m2 = np.trace(lever.view_covariance_m2(heaviest.mean, heaviest.covariance), axis1=1, axis2=2)
         radius_m = np.clip(_EXPECTED_SIGMAS * np.sqrt(spread_m2 / 2.0), *_EXPECTED_M)
         return [
-            Expected(float(east_m), float(north_m), float(reach_m))
-            for (east_m, north_m), reach_m in zip(middle_m, radius_m, strict=True)
+            Expected(*map(float, (east_m, north_m, reach_m, turn_deg)))
+            for (east_m, north_m), reach_m, turn_deg in zip(
+                middle_m, radius_m, heaviest.turn_deg, strict=True
+            )
         ]
 
-    def _search_area(self, frame: Frame, view: GroundView) -> tuple[float, float, float] | None:
+    def _search_area(self, frame: Frame, views: Sequence[GroundView]) -> tuple[float, float, float] | None:
         """East, north and radius in metres within which a prior puts the centre of the view."""
+        view = views[0]
         offset_sigma_m = self._config.view.unknown_offset_m if view.offset_m is None else 0.0
         self._prior_conflict = prior_conflict(
             frame.prior, self._filter.belief, self._gallery.frame, self._config.gate.radius_m, offset_sigma_m
@@ -217,7 +203,7 @@ class Localizer:
         radius_m = frame.prior.radius_m + self._config.search.prior_margin_m
         if view.offset_m is None:
             radius_m += self._config.view.unknown_offset_m
-        elif view.north_up:
+        elif view.north_up and len(views) == 1:
             vehicle = vehicle + view.offset_m
         else:
             radius_m += float(np.linalg.norm(view.offset_m))
@@ -225,26 +211,33 @@ class Localizer:
 
     def _unsaid(
         self, evidence: Evidence, descriptors: NDArray[np.float32], stamp_s: float
-    ) -> tuple[Evidence, bool]:
-        """What a frame says that the last one that was news did not, and whether it says anything new.
+    ) -> tuple[Evidence, float]:
+        """What a frame says that the last one that was news did not, and how much of it is news, 0 to 1.
 
-        All that it says of other ground; of the same ground, seen far better, only what goes beyond the look before. In
-        between, what a place owes to chance moves along with the view for as long as the old ground is in it.
+        All that it says of other ground; half and more where that much of the ground is new; of the same ground, seen
+        far better, only what goes beyond the look before. In between, what a place owes to chance moves along with the
+        view for as long as the old ground is in it.
         """
-        before, belief, odds = self._news, self._filter.belief, float(evidence.odds.sum())
+        before, belief = self._news, self._filter.belief
+        odds = float((evidence.odds * evidence.prior).sum())
         if before is not None and stamp_s - before.stamp_s < _FORGOTTEN_S:
             # Over woods and fields the look may stay the same for long; then the way that was flown tells.
             speed_mps = float(np.hypot(*belief.mean[0, RATE])) if len(belief) else 0.0
             speed_mps = min(speed_mps, self._config.filter.max_speed_mps)
-            moved = speed_mps * (stamp_s - before.stamp_s) >= self._gallery.tile_size_m
+            new = min(1.0, speed_mps * (stamp_s - before.stamp_s) / self._gallery.tile_size_m)
             fall = 1.0 - float((descriptors @ before.descriptors.T).max())
-            if fall < self._config.filter.independent_view and not moved:
+            if fall >= self._config.filter.independent_view:
+                new = 1.0
+            if new < _NEW_GROUND:
                 if 1.0 + odds < _CLEARER * (1.0 + before.odds):
-                    return evidence, False
+                    return evidence, 0.0
                 beyond = evidence.odds / (1.0 + before.odds)
                 evidence = replace(evidence, odds=beyond, sought=np.ones_like(evidence.sought))
+                new = 1.0
+            self._news = _News(stamp_s, descriptors, odds)
+            return evidence, new
         self._news = _News(stamp_s, descriptors, odds)
-        return evidence, True
+        return evidence, 1.0
 
 
 @dataclass(frozen=True, eq=False)

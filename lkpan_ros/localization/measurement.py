@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,8 +10,8 @@ import numpy as np
 from lkpan_ros.localization.belief import Evidence, SensorErrors
 from lkpan_ros.localization.config import PATCH_PX
 from lkpan_ros.localization.geodesy import wrap_degrees
+from lkpan_ros.localization.headings import HEADINGS
 from lkpan_ros.localization.lever import Lever
-from lkpan_ros.localization.view import drawn_turn_deg
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +31,8 @@ _LEAST_ALIKE, _UNSOUGHT_SHARE = 1.5, 0.5
 _WRONG_SHARE = 0.75  # of a frame's registrations, the worst of them
 # Below what qualities by chance differ. Most windows have no features that agree, and four agree by chance easily.
 _QUALITY_NOISE = {"correlation": 0.005, "features": 0.05}
+# Where nothing is found for long, the fault may be the heading's, the place's (off the map) or the look's.
+_ASTRAY = 1.0 / 3.0
 _ANY_SCALE = 1.0  # standard deviation where none was fitted
 _MOST_LOG_ODDS = 5.0  # no single frame is surer than that: the calibration has not seen enough of them
 
@@ -53,13 +56,27 @@ def log_odds(
         config: Its sections `similarity` and `registration` are used.
         sought: (N,) bool, which were found only because they were expected; None: none.
     """
+    return _bounded(_unbounded(quality, similarity, chance, config, sought))
+
+
+def _unbounded(
+    quality: Array,
+    similarity: NDArray[np.floating[Any]],
+    chance: Chance,
+    config: LocalizerConfig,
+    sought: NDArray[np.bool_] | None,
+) -> Array:
     above = chance.exceeded_by(similarity)
     alike = above + _UNSOUGHT_SHARE * np.maximum(_LEAST_ALIKE - above, 0.0) - config.similarity.none_of_these
     found = quality if sought is None else quality[~sought]
     fit = _fit_above_chance(quality, found, _QUALITY_NOISE[config.refinement.method])
-    odds: Array = alike / config.similarity.temperature + config.registration.quality_slope * fit
-    # All by as much, so that the bound on the best does not raise the others to it.
-    return odds - max(0.0, float(odds.max(initial=-np.inf)) - _MOST_LOG_ODDS)
+    log_odds: Array = alike / config.similarity.temperature + config.registration.quality_slope * fit
+    return log_odds
+
+
+def _bounded(log_odds: Array) -> Array:
+    """All lowered by as much, so that the bound on the best does not raise the others to it."""
+    return log_odds - max(0.0, float(log_odds.max(initial=-np.inf)) - _MOST_LOG_ODDS)
 
 
 def _fit_above_chance(quality: Array, found: Array, noise: float) -> Array:
@@ -91,14 +108,17 @@ def measure(
         config: Of the localizer.
     """
     heading_known = views[0].north_up
-    drawn = np.array([drawn_turn_deg(view) for view in views])
+    drawn = np.array([view.turn_deg for view in views])
     turn = wrap_degrees(drawn[registrations.view] + registrations.turn_deg)
     turn_sigma = turn_sigmas(registrations, config)
-    odds = log_odds(registrations.quality, registrations.similarity, chance, config, registrations.sought)
+    by_sensor = heading_prior(turn, turn_sigma, config) if heading_known else np.ones_like(turn)
+    log_odds = _unbounded(
+        registrations.quality, registrations.similarity, chance, config, registrations.sought
+    )
     return Evidence(
-        odds=np.exp(odds),
+        odds=np.exp(_bounded(log_odds)),
         sought=registrations.sought,
-        prior=heading_prior(turn, turn_sigma, config) if heading_known else np.ones_like(turn),
+        prior=_prior(log_odds, by_sensor, views),
         view_m=registrations.position_m,
         covariance_m2=registrations.spread_m2 + np.eye(2) * fit_sigma_m(gallery, config) ** 2,
         turn_deg=turn,
@@ -108,6 +128,25 @@ def measure(
         lever=Lever.of(views[0]),
         errors=SensorErrors.of(config.view, heading_known=heading_known),
     )
+
+
+def _prior(log_odds: Array, by_sensor: Array, views: Sequence[GroundView]) -> Array:
+    """How probable the alternatives are by what is known of the heading, where no hypothesis is known better, (N,).
+
+    Looks under many headings find something more often. That is weighed before odds are bounded: what a look shows far
+    beyond the bound makes up for it.
+
+    Args:
+        log_odds: (N,) float64, before they are bounded.
+        by_sensor: (N,) float64, by the sensed heading; 1 where none is.
+        views: One for each heading that was looked under.
+    """
+    sensed = views[0].north_up
+    if sensed and len(views) == 1:
+        return by_sensor
+    share = (_ASTRAY if sensed else 1.0) / HEADINGS
+    any_heading: Array = np.exp(_bounded(log_odds + math.log(share)) - _bounded(log_odds))
+    return np.maximum(by_sensor, any_heading) if sensed else any_heading
 
 
 def turn_sigmas(registrations: Registrations, config: LocalizerConfig) -> Array:

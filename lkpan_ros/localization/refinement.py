@@ -62,11 +62,19 @@ class Fit:
 
 @dataclass(frozen=True)
 class Expected:
-    """Where a track puts the view: a circle about a point, metres in the gallery's frame."""
+    """Where a track puts the view: a circle about a point, metres in the gallery's frame.
+
+    Attributes:
+        east_m: Of the point.
+        north_m: Of the point.
+        radius_m: Of the circle.
+        turn_deg: What the track takes the heading's error to be, or the heading where none is sensed.
+    """
 
     east_m: float
     north_m: float
     radius_m: float
+    turn_deg: float = 0.0
 
 
 class Refiner(Protocol):

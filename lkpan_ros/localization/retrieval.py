@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lkpan_ros.localization.geodesy import wrap_degrees
 from lkpan_ros.localization.types import Matches
 
 if TYPE_CHECKING:
@@ -14,30 +16,34 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lkpan_ros.localization.gallery import Gallery
+    from lkpan_ros.localization.refinement import Expected
 
 
 def about_hypotheses(
     gallery: Gallery,
     descriptors: NDArray[np.float32],
-    places_m: NDArray[np.float64],
+    expected: Sequence[Expected],
     turns_deg: Sequence[float],
 ) -> list[Matches]:
     """The tile nearest to each expected view, with the similarity that it has; none where the view leaves the gallery.
 
+    It is looked up under the turn that is nearest to what the track takes the heading to be.
+
     Args:
         gallery: Looked up.
         descriptors: (R, D) float32, of the frame's views.
-        places_m: (N, 2) float64, where views are expected, most probable first.
+        expected: Where views are, most probable first.
         turns_deg: Of the views.
     """
     found = []
-    for east_m, north_m in places_m:
-        matches = gallery.search(
-            descriptors, 9, (float(east_m), float(north_m), gallery.stride_m), turns_deg=turns_deg
-        )
+    for place in expected:
+        view = int(np.abs(wrap_degrees(np.array(turns_deg) - place.turn_deg)).argmin())
+        area = (place.east_m, place.north_m, gallery.stride_m)
+        matches = gallery.search(descriptors[view : view + 1], 9, area, turns_deg=turns_deg[view : view + 1])
         if len(matches.tile):
-            nearest = np.hypot(*(matches.position_m - (east_m, north_m)).T).argmin()
-            found.append(rows_of(matches, np.array([nearest])))
+            nearest = np.hypot(*(matches.position_m - area[:2]).T).argmin()
+            there = rows_of(matches, np.array([nearest]))
+            found.append(replace(there, rotation=np.full_like(there.rotation, view)))
     return found
 
 

@@ -95,18 +95,24 @@ class Frame:
     prior: Prior | None = None
     odometry: Odometry | None = None
 
+    @property
+    def heading_deg(self) -> float | None:
+        """As it was sensed, clockwise from north, or None."""
+        return None if self.attitude is None else self.attitude.heading_deg
+
 
 @dataclass(frozen=True, eq=False)
 class GroundView:
     """What a frame shows of the ground, at the footprint of the gallery's tiles.
 
     Attributes:
-        patch: P x P x 3 uint8, RGB, seen from above; north is up where the heading is known.
+        patch: P x P x 3 uint8, RGB, seen from above; north is up if the heading is as it was taken to be.
         mask: P x P bool, True where the frame showed the ground.
         north_up: False: the heading is unknown and was assumed.
         offset_m: (2,) float64, east and north from the vehicle to the centre of the patch; None where height or
-            attitude are unknown. Where the heading was assumed it turns with it.
+            attitude are unknown. It turns with the heading.
         pose: Of the camera, as known or assumed.
+        turn_deg: By which the heading was taken to lie clockwise of the sensed one, or of north where it is unknown.
     """
 
     patch: NDArray[np.uint8]
@@ -114,6 +120,7 @@ class GroundView:
     north_up: bool
     offset_m: NDArray[np.float64] | None
     pose: Pose
+    turn_deg: float
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,7 +45,7 @@ class Pose:
 
 
 def ground_patch(
-    frame: Frame, size_m: float, size_px: int, settings: ViewSettings, *, assumed_heading_deg: float = 0.0
+    frame: Frame, size_m: float, size_px: int, settings: ViewSettings, *, turn_deg: float = 0.0
 ) -> GroundView:
     """Warp a frame to a square ground patch.
 
@@ -54,10 +54,11 @@ def ground_patch(
         size_m: Side of the patch on the ground, metres.
         size_px: Side of the patch, pixels.
         settings: Bounds on tilt, height and coverage.
-        assumed_heading_deg: Draws the patch as if the camera headed there where its heading is unknown.
+        turn_deg: Draws the patch as if the camera headed so far clockwise of where it is sensed to, or of north where
+            its heading is unknown.
 
     Returns:
-        The patch, north-up where the heading is known. Where height, attitude or camera are unknown the patch is
+        The patch, north-up if that is where it heads. Where height, attitude or camera are unknown the patch is
         the middle square of the frame (turned and rectified as far as known) and its offset is None.
 
     Raises:
@@ -65,7 +66,7 @@ def ground_patch(
             leave too little ground in the frame.
     """
     _check_image(frame.image)
-    pose = _pose(frame, size_m, settings, assumed_heading_deg)
+    pose = _pose(frame, size_m, settings, turn_deg)
     _check_pose(pose, settings)
     patch, mask = rectify(frame.image, pose, size_m, size_px)
     _check_patch(patch, mask, pose, size_m, settings)
@@ -75,6 +76,7 @@ def ground_patch(
         north_up=frame.attitude is not None and frame.attitude.heading_deg is not None,
         offset_m=pose.offset_m() if pose.placed else None,
         pose=pose,
+        turn_deg=turn_deg,
     )
 
 
@@ -99,11 +101,6 @@ def rectify(
     return patch.astype(np.uint8, copy=False), inside
 
 
-def drawn_turn_deg(view: GroundView) -> float:
-    """By which the patch is turned against the one drawn as the frame stands: the assumed heading, 0 if it is known."""
-    return 0.0 if view.north_up else view.pose.attitude.heading_deg or 0.0
-
-
 def turned_clockwise(vector_m: NDArray[np.float64], turn_deg: float) -> NDArray[np.float64]:
     """An (east, north) vector, (2,) float64, turned clockwise as a map is read."""
     c, s = math.cos(math.radians(turn_deg)), math.sin(math.radians(turn_deg))
@@ -118,7 +115,7 @@ def _check_image(image: NDArray[np.uint8]) -> None:
         )
 
 
-def _pose(frame: Frame, size_m: float, settings: ViewSettings, assumed_heading_deg: float) -> Pose:
+def _pose(frame: Frame, size_m: float, settings: ViewSettings, turn_deg: float) -> Pose:
     """What is known of the frame, and assumptions in place of the rest."""
     height_px, width_px = frame.image.shape[:2]
     known = None not in (frame.intrinsics, frame.attitude, frame.height_m)
@@ -132,8 +129,7 @@ def _pose(frame: Frame, size_m: float, settings: ViewSettings, assumed_heading_d
     camera = frame.intrinsics or Intrinsics.from_field_of_view(width_px, height_px, _ANY_FIELD_OF_VIEW_DEG)
     camera = camera.scaled(width_px, height_px)
     attitude = frame.attitude or Attitude(tilt_deg=0.0, heading_deg=None)
-    if attitude.heading_deg is None:
-        attitude = replace(attitude, heading_deg=assumed_heading_deg)
+    attitude = replace(attitude, heading_deg=((attitude.heading_deg or 0.0) + turn_deg) % 360.0)
     height_m = frame.height_m if frame.intrinsics else None
     if height_m is None:  # the height at which the footprint fills the frame's short side
         slant_m = size_m * camera.fx_px / min(width_px, height_px)

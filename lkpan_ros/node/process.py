@@ -20,6 +20,7 @@ NAMED: tuple[type[Exception], ...] = (
     rclpy_implementation.RCLError,
     rclpy_implementation.UnknownROSArgsError,
 )
+WRITING: tuple[type[Exception], ...] = (*NAMED, OSError)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,26 +50,42 @@ def run(make_node: Callable[[], Runnable], args: Sequence[str] | None = None) ->
     """Make a node, spin it until it has finished or is told to end, and take it down.
 
     Returns:
-        The exit status: what the node finished with, 0 for Ctrl-C and SIGTERM, 1 where it could not be made.
+        The exit status: what the node finished with, 0 for Ctrl-C and SIGTERM, 1 where it could not be made or
+        could not write what it has to.
     """
     ctrl_c = _CtrlC()
     node: Runnable | None = None
+    status = 0
     try:
         rclpy.init(args=list(args) if args is not None else None)
         node = make_node()
-        return _spin(node, ctrl_c)
+        status = _spin(node, ctrl_c)
     except (KeyboardInterrupt, ExternalShutdownException):
-        return 0
+        pass
     except NAMED as error:
-        rclpy.logging.get_logger("lkpan_ros").fatal(str(error))
-        return 1
+        status = _failed(error)
     finally:
         # `ros2 launch` passes a Ctrl-C on although the terminal has sent it already: the second must not interrupt.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if node is not None:
-            node.stop()
-            cast("Node", node).destroy_node()
+            status = _stopped(node) or status
         rclpy.try_shutdown(uninstall_handlers=False)
+    return status
+
+
+def _stopped(node: Runnable) -> int:
+    try:
+        node.stop()
+    except WRITING as error:  # disk full, no permission: the message names the file
+        return _failed(error)
+    finally:
+        cast("Node", node).destroy_node()
+    return 0
+
+
+def _failed(error: Exception) -> int:
+    rclpy.logging.get_logger("lkpan_ros").fatal(str(error))
+    return 1
 
 
 class _CtrlC:

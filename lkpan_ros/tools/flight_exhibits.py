@@ -120,7 +120,7 @@ class Exhibits:
         """Made anew: the localizer keeps none."""
         size_m, size_px = self._gallery.tile_size_m, self._gallery.tile_px
         try:
-            return ground_patch(frame, size_m, size_px, self._view, assumed_heading_deg=heading_deg).patch
+            return ground_patch(frame, size_m, size_px, self._view, turn_deg=heading_deg).patch
         except Refusal:
             return None
 

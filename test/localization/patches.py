@@ -65,8 +65,15 @@ def view_of(
 def as_view(patch: NDArray[np.uint8], **known: Any) -> GroundView:
     """A patch as a north-up view from 100 m."""
     pose = Pose(Intrinsics.from_field_of_view(320, 240, 70.0), Attitude(0.0, 0.0), 100.0, placed=True)
-    facts = {"mask": np.ones(patch.shape[:2], np.bool_), "north_up": True, "offset_m": np.zeros(2), **known}
-    return GroundView(patch=patch, **{"pose": pose, **facts})
+    facts: dict[str, Any] = {
+        "mask": np.ones(patch.shape[:2], np.bool_),
+        "north_up": True,
+        "offset_m": np.zeros(2),
+        "pose": pose,
+    }
+    facts |= known
+    facts.setdefault("turn_deg", 0.0 if facts["north_up"] else facts["pose"].attitude.heading_deg)
+    return GroundView(patch=patch, **facts)
 
 
 def matches_at(

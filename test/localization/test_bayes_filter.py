@@ -133,7 +133,7 @@ def test_an_update_through_a_lever_is_what_samples_say() -> None:
     )
     place = BayesFilter(replace(SETTINGS, miss_probability=0.001))
     place.belief = before
-    place.update(said, everywhere, news=False)
+    place.update(said, everywhere, news=0.0)
     drawn = np.random.default_rng(0).multivariate_normal(before.mean[0], before.covariance[0], 200_000)
     apart = (lever.view_m(drawn) - said.view_m) / 3.0
     squared = (apart**2).sum(axis=1) + ((drawn[:, TURN] - 1.5) / 2.0) ** 2

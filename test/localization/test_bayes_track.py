@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,7 +73,7 @@ def test_the_same_said_again_makes_nothing_more_probable_but_holds_the_place(pla
     before = place.belief
     for _ in range(60):
         place.predict(0.1, NO_HEADING)
-        place.update(said, everywhere, news=False)
+        place.update(said, everywhere, news=0.0)
     after = place.belief
     for east_m in (0.0, 500.0):
         share = mass_near(before, (east_m, 0.0))
@@ -85,12 +86,28 @@ def test_a_vague_track_is_held_by_a_clear_look_but_not_by_a_doubtful_one() -> No
     """What might look like it once more is no reason to draw a track there that could be anywhere about it."""
     place = BayesFilter(SETTINGS)
     place.belief = believed((0.9, 0.0, 0.0), sigma_m=100.0)
-    place.update(evidence((80.0, 0.0, 0.5)), everywhere, news=False)
+    place.update(evidence((80.0, 0.0, 0.5)), everywhere, news=0.0)
     assert np.hypot(*place.belief.mean[0, :2]) < 1.0
     assert place.belief.covariance[0, 0, 0] == pytest.approx(100.0**2)
     assert place.belief.weight[0] == pytest.approx(0.9)
-    place.update(evidence((80.0, 0.0, 50.0)), everywhere, news=False)
+    place.update(evidence((80.0, 0.0, 50.0)), everywhere, news=0.0)
     assert np.hypot(*(place.belief.mean[0, :2] - (80.0, 0.0))) < 5.0
+
+
+def test_halves_of_news_weigh_as_much_as_the_whole_between_places_and_a_birth_less() -> None:
+    said = evidence((0.0, 0.0, 150.0), (900.0, 0.0, 150.0))
+    whole, halves = BayesFilter(LOSSLESS), BayesFilter(LOSSLESS)
+    whole.belief = halves.belief = believed((0.2, 0.0, 0.0), (0.7, 500.0, 0.0), sigma_m=1.0)
+    whole.update(said, everywhere, news=1.0)
+    halves.update(said, everywhere, news=0.5)
+    by_whole, by_half = (
+        [mass_near(place.belief, (east_m, 0.0)) for east_m in (0.0, 500.0, 900.0)]
+        for place in (whole, halves)
+    )
+    assert (by_half[0] / by_half[1]) / (0.2 / 0.7) == pytest.approx(
+        math.sqrt(by_whole[0] / by_whole[1] / (0.2 / 0.7)), rel=0.05
+    )
+    assert by_half[2] < 0.1
 
 
 @pytest.mark.parametrize("elapsed_s", [0.1, 10.0, 100.0])
@@ -111,7 +128,7 @@ def test_what_is_not_found_again_loses_its_share_to_elsewhere(place: BayesFilter
 def test_what_is_found_again_loses_nothing(place: BayesFilter, kind: str) -> None:
     place.belief = believed((0.9, 0.0, 0.0))
     place.predict(600.0, NO_HEADING, displacement_m=np.zeros(2))
-    place.update(evidence((0.0, 0.0, 150.0)), everywhere, news=kind == "news")
+    place.update(evidence((0.0, 0.0, 150.0)), everywhere, news=float(kind == "news"))
     assert mass_near(place.belief, (0.0, 0.0)) > 0.899
 
 
@@ -121,7 +138,7 @@ def test_two_look_alikes_stay_two_however_often_one_is_found_without_news() -> N
     before = place.belief.elsewhere
     for _ in range(30):
         place.predict(0.1, NO_HEADING, displacement_m=np.zeros(2))
-        place.update(evidence((0.0, 0.0, 150.0)), everywhere, news=False)
+        place.update(evidence((0.0, 0.0, 150.0)), everywhere, news=0.0)
     both = [mass_near(place.belief, (east_m, 0.0)) for east_m in (0.0, 500.0)]
     assert both == pytest.approx([(1.0 - before) / 2.0] * 2, abs=0.01)
 
@@ -130,7 +147,7 @@ def test_a_false_branch_of_a_track_is_sifted_out_without_news_and_its_mass_stays
     place = BayesFilter(LOSSLESS)
     place.belief = believed((0.4, 0.0, 0.0), (0.4, 25.0, 0.0), (0.1, 500.0, 0.0), track=[0, 0, 1])
     for _ in range(10):
-        place.update(evidence((0.0, 0.0, 150.0)), everywhere, news=False)
+        place.update(evidence((0.0, 0.0, 150.0)), everywhere, news=0.0)
     masses = [mass_near(place.belief, (east_m, 0.0), 10.0) for east_m in (0.0, 25.0, 500.0)]
     assert masses == pytest.approx([0.8, 0.0, 0.1], abs=0.01)
 

@@ -128,6 +128,26 @@ def test_a_compass_that_errs_is_corrected(ground: Ground, localizer: Localizer) 
         assert outcome.heading_deg == pytest.approx(HEADING, abs=3.0)
 
 
+@pytest.mark.parametrize("error_deg", [50.0, 180.0])
+def test_a_compass_that_leads_nowhere_is_found_out_after_seconds_and_trusted_again(
+    ground: Ground, plain_gallery: Gallery, error_deg: float
+) -> None:
+    # Thumbnails look alike enough for a place to be found under any heading, if that is all that is asked for.
+    localizer = localizer_of(plain_gallery, with_values(CONFIG, {"similarity.none_of_these": 9.0}))
+
+    def astray(frame: Frame) -> Frame:
+        return replace(frame, attitude=Attitude(TILT, HEADING + error_deg))
+
+    during = list(fly(localizer, ground, 0, 18, astray))
+    for outcome, error_m in during[16:]:
+        assert isinstance(outcome, Fix), outcome
+        assert error_m < 8.0
+        assert outcome.heading_deg == pytest.approx(HEADING, abs=4.0)
+    after = list(fly(localizer, ground, 18, 24))
+    assert isinstance(after[-1][0], Fix)
+    assert not np.nanmax([error_m for _, error_m in after]) > 10.0
+
+
 @pytest.mark.parametrize("lost", [without_heading, without_attitude])
 def test_an_attitude_that_is_lost_and_found_in_mid_flight_costs_seconds_and_no_false_fix(
     ground: Ground, localizer: Localizer, lost: Callable[[Frame], Frame]
@@ -138,8 +158,8 @@ def test_an_attitude_that_is_lost_and_found_in_mid_flight_costs_seconds_and_no_f
     assert isinstance(before[-1][0], Fix)
     errors = np.array([error_m for _, error_m in before + during + after])
     assert np.nanmax(errors) < 10.0
-    if lost is without_heading:
-        assert any(isinstance(outcome, Fix) for outcome, _ in during[4:])
+    if lost is without_heading:  # what the track knows of the heading stands for it
+        assert all(isinstance(outcome, Fix) for outcome, _ in during + after)
     assert isinstance(after[-1][0], Fix)
     assert after[-1][1] < 5.0
 
@@ -241,14 +261,26 @@ def test_settings_that_change_keep_the_track(ground: Ground, localizer: Localize
 def test_the_same_ground_seen_better_counts_for_what_it_adds(localizer: Localizer) -> None:
     """Else a look-alike that grows clearer would be confirmed by every look at it."""
     look = np.eye(1, 4, dtype=np.float32)
-    assert localizer._unsaid(evidence((0.0, 0.0, 1.0)), look, 0.0)[1]
+    assert localizer._unsaid(evidence((0.0, 0.0, 1.0)), look, 0.0)[1] == 1.0
     said, news = localizer._unsaid(evidence((0.0, 0.0, 20.0)), look, 1.0)
-    assert news
+    assert news == 1.0
     assert said.odds == pytest.approx([10.0])
     assert said.sought.all()
     again, news = localizer._unsaid(evidence((0.0, 0.0, 60.0)), look, 2.0)
-    assert not news
+    assert news == 0.0
     assert again.odds == pytest.approx([60.0])
     other, news = localizer._unsaid(evidence((0.0, 0.0, 60.0)), np.roll(look, 1), 3.0)
-    assert news
+    assert news == 1.0
     assert other.odds == pytest.approx([60.0])
+
+
+def test_a_view_of_half_new_ground_says_half(ground: Ground, localizer: Localizer) -> None:
+    list(fly(localizer, ground, 0, 6))
+    rate_mps = float(np.hypot(*localizer.belief.mean[0, RATE]))
+    tile_m = localizer.gallery.tile_size_m
+    look = np.eye(1, 4, dtype=np.float32)
+    for share, counted in ((0.4, 0.0), (0.7, 0.7), (1.5, 1.0)):
+        localizer._unsaid(evidence((0.0, 0.0, 60.0)), np.roll(look, 1), 1000.0 * (1.0 + share))
+        stamp_s = 1000.0 * (1.0 + share) + share * tile_m / rate_mps
+        _, news = localizer._unsaid(evidence((0.0, 0.0, 60.0)), np.roll(look, 1), stamp_s)
+        assert news == pytest.approx(counted)

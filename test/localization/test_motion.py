@@ -100,6 +100,23 @@ def test_a_vehicle_that_pitches_or_banks_goes_where_it_heads(tilt: float, lean: 
     check_known_heading(30.0, 70.0, 0.0, (0.0, 20.0), 0.0, tilt, lean, tolerance_m)
 
 
+@settings(max_examples=40)
+@given(heading=angles, compass_error=st.floats(-60, 60), comes=st.booleans())
+def test_a_heading_that_comes_or_goes_leaves_what_is_known_of_it(
+    *, heading: float, compass_error: float, comes: bool
+) -> None:
+    known, error = wrap_degrees(np.array(heading)), wrap_degrees(np.array(compass_error))
+    sensed, none = Attitude(30.0, heading - compass_error), Attitude(30.0, None)
+    place = BayesFilter(CONFIG.filter)
+    place.belief = believed((0.9, 10.0, 20.0, float(known if comes else error)))
+    first, then = (none, sensed) if comes else (sensed, none)
+    motion = Motion()
+    motion.advance(place, Frame(0.0, IMAGE, attitude=first), CONFIG)
+    motion.advance(place, Frame(0.1, IMAGE, attitude=then), CONFIG)
+    expected = error if comes else known
+    assert abs(wrap_degrees(place.belief.turn_deg - expected)) == pytest.approx(0.0, abs=1e-6)
+
+
 def check_unknown_heading(
     odometry_yaw: float, heading: float, turn: float, step: tuple[float, float], tilt: float,
     leans: tuple[tuple[float, float], tuple[float, float]], tolerance: tuple[float, float],

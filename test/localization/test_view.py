@@ -113,7 +113,7 @@ def test_an_assumed_heading_draws_the_view_that_a_known_one_does(
     image = striped()
     known = ground_patch(Frame(0.0, image, CAMERA, Attitude(tilt, heading, roll), 110.0), SIZE_M, 64, VIEW)
     frame = Frame(0.0, image, CAMERA, Attitude(tilt, None, roll), 110.0)
-    assumed = ground_patch(frame, SIZE_M, 64, VIEW, assumed_heading_deg=heading)
+    assumed = ground_patch(frame, SIZE_M, 64, VIEW, turn_deg=heading)
     north = ground_patch(frame, SIZE_M, 64, VIEW)
     assert (known.north_up, assumed.north_up) == (True, False)
     assert np.array_equal(assumed.patch, known.patch)
@@ -124,10 +124,12 @@ def test_an_assumed_heading_draws_the_view_that_a_known_one_does(
     assert np.allclose(turned_clockwise(north.offset_m, heading), known.offset_m, atol=1e-9)
 
 
-def test_an_assumed_heading_leaves_a_known_one_alone() -> None:
-    frame = Frame(0.0, striped(), CAMERA, Attitude(20.0, 70.0), 110.0)
-    views = [ground_patch(frame, SIZE_M, 64, VIEW, assumed_heading_deg=h) for h in (0.0, 180.0)]
-    assert np.array_equal(views[0].patch, views[1].patch)
+def test_a_turn_is_added_to_a_known_heading() -> None:
+    sensed, true = (Frame(0.0, striped(), CAMERA, Attitude(20.0, h), 110.0) for h in (70.0, 95.0))
+    turned, right = (ground_patch(f, SIZE_M, 64, VIEW, turn_deg=t) for f, t in ((sensed, 25.0), (true, 0.0)))
+    assert np.array_equal(turned.patch, right.patch)
+    assert turned.offset_m == pytest.approx(right.offset_m)
+    assert (turned.turn_deg, right.turn_deg) == (25.0, 0.0)
 
 
 @given(st.floats(-10, 10), st.floats(-10, 10), st.floats(-720, 720))
