@@ -3,9 +3,10 @@
 The posterior is a set of hypotheses (Gaussians over position, velocity and the errors of the sensors that the way from
 the vehicle to its view depends on) and the mass that is elsewhere: anywhere on the map, or off it. It does not grow
 with the map. Evidence arrives as places of the view, each with the odds that it lies there rather than at none of them
-before anything else is known, which is what the calibration fits. From what is elsewhere, places are born in proportion
-to their odds; a hypothesis is upheld by the odds of the places that it expects, and falls where the map is seen and it
-is upheld by none.
+before anything else is known, which is what the calibration fits. From what is elsewhere on the map, places are born in
+proportion to their odds; a hypothesis is upheld by the odds of the places that it expects, and falls where the map is
+seen and it is upheld by none. The longer nothing is found, the more of what is elsewhere is off the map: one look in a
+hundred or two finds a place there that is none, and a flight off the map takes many.
 
 What two frames show of the same ground is the same thing said twice, and hypotheses follow what is found from frame to
 frame, right or wrong. So only frames that are news weigh hypotheses against what is elsewhere; those between hold them
@@ -45,6 +46,8 @@ _KEPT = 48  # hypotheses
 _SAME_M = 4.0  # hypotheses nearer than this, and alike in heading, are one
 _SAME_TURN_DEG = 15.0
 _HELD_M, _PARTED_M = 20.0, 50.0
+_ON_MAP = 0.9  # where nothing is known, a vehicle is so probably over the map: the odds reckon with it
+_RETURN_S = 30.0  # so long one stays off it
 _DISSOLVED_M = 400.0  # a hypothesis that is vaguer than this says nothing
 
 
@@ -60,6 +63,7 @@ class BayesFilter:
         self.belief = Belief.nothing()
         self._unseen_s = 0.0
         self._tracks = 0
+        self._on_map = _ON_MAP  # of what is elsewhere
 
     def configure(self, settings: FilterSettings) -> None:
         """Use other settings from now on; what is believed is kept."""
@@ -67,7 +71,7 @@ class BayesFilter:
 
     def reset(self) -> None:
         """Forget everything."""
-        self.belief, self._unseen_s = Belief.nothing(), 0.0
+        self.belief, self._unseen_s, self._on_map = Belief.nothing(), 0.0, _ON_MAP
 
     def predict(
         self,
@@ -90,6 +94,8 @@ class BayesFilter:
             turn_sigma_deg: By how much the heading's error (or the unknown heading) may have changed.
         """
         belief = self.belief
+        if elapsed_s > 0.0:
+            self._on_map = 1.0 - (1.0 - self._on_map) * math.exp(-elapsed_s / _RETURN_S)
         if len(belief) == 0 or elapsed_s <= 0.0:
             return
         if displacement_m is None:
@@ -128,10 +134,11 @@ class BayesFilter:
         kept, elsewhere = self._unlost(held)
         silence = self._settings.miss_probability
         if news > 0.0:
-            grown, births = (
-                kept * support**news,
-                elsewhere * evidence.prior * self._partly(evidence.odds, news),
-            )
+            grown = kept * support**news
+            places = elsewhere * min(1.0, self._on_map / _ON_MAP) * evidence.prior
+            births = places * self._partly(evidence.odds, news)
+            missed = self._on_map * silence**news
+            self._on_map = missed / (missed + 1.0 - self._on_map)
         else:
             grown = _sifted(kept, held, belief.track, silence)
             births = np.zeros_like(evidence.odds)
@@ -171,7 +178,11 @@ class BayesFilter:
         lost = -math.expm1(-self._unseen_s * self._settings.loss_rate_per_s) * (1.0 - held)
         self._unseen_s = 0.0
         kept: Array = self.belief.weight * (1.0 - lost)
-        return kept, self.belief.elsewhere + float((self.belief.weight - kept).sum())
+        gone = float((self.belief.weight - kept).sum())
+        elsewhere = self.belief.elsewhere + gone
+        if elsewhere > 0.0:  # what was lost was lost over the map
+            self._on_map = (self._on_map * self.belief.elsewhere + gone) / elsewhere
+        return kept, elsewhere
 
 
 def _sifted(weight: Array, held: Array, track: NDArray[np.int64], miss_probability: float) -> Array:

@@ -94,6 +94,23 @@ def test_a_vague_track_is_held_by_a_clear_look_but_not_by_a_doubtful_one() -> No
     assert np.hypot(*(place.belief.mean[0, :2] - (80.0, 0.0))) < 5.0
 
 
+def test_after_long_silence_a_single_look_is_no_longer_enough_but_two_are(place: BayesFilter) -> None:
+    """One look in a hundred finds a place where there is none: off the map there are hundreds of looks."""
+    said = evidence((0.0, 0.0, 40.0))
+    place.update(said, everywhere)
+    assert mass_near(place.belief, (0.0, 0.0)) > 0.95
+    place.reset()
+    for _ in range(20):
+        place.update(evidence((300.0, 300.0, 0.01)), everywhere)
+        place.predict(5.0, NO_HEADING)
+    place.update(said, everywhere)
+    once = mass_near(place.belief, (0.0, 0.0))
+    assert 0.5 < once < 0.95
+    place.predict(0.1, NO_HEADING)
+    place.update(said, everywhere)
+    assert mass_near(place.belief, (0.0, 0.0)) > 0.95
+
+
 def test_halves_of_news_weigh_as_much_as_the_whole_between_places_and_a_birth_less() -> None:
     said = evidence((0.0, 0.0, 150.0), (900.0, 0.0, 150.0))
     whole, halves = BayesFilter(LOSSLESS), BayesFilter(LOSSLESS)
