@@ -17,6 +17,7 @@ import argparse
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from lkpan_ros.localization.raster import MapSource
     from lkpan_ros.localization.tile_grid import TileGrid
 
+PEER = "one after the other"
 SEED = 2027
 BATCH = 32
 BAR_IDLE = 0.1
@@ -87,35 +89,35 @@ def main() -> int:
         Scenario(SEED, options.size_m).write_map(path)
         source = open_map(path)
         grid = plan(source, 90.0, 30.0)
-        busy: dict[str, list[float]] = {"one after the other": [], "ours": []}
+        ways = {
+            PEER: partial(one_after_the_other, source, encoder, grid),
+            "ours": partial(build, source, encoder, grid, batch_size=BATCH),
+        }
+        busy: dict[str, list[float]] = {name: [] for name in ways}
 
         def watched(name: str) -> None:
             before = encoder.busy_s
-            if name == "ours":
-                build(source, encoder, grid, batch_size=BATCH)
-            else:
-                one_after_the_other(source, encoder, grid)
+            ways[name]()
             busy[name].append(encoder.busy_s - before)
 
-        seconds = in_turns({name: (lambda name=name: watched(name)) for name in busy}, options.turns)  # type: ignore[misc]
-    tiles = len(grid.lefts) * len(grid.tops)
-    case = f"{options.weights}, {tiles:,} tiles"
-    rows = []
-    peer = seconds["one after the other"]
+        seconds = in_turns({name: partial(watched, name) for name in ways}, options.turns)
+    rows = rows_of(options.weights, len(grid.lefts) * len(grid.tops), seconds, busy)
+    return publish("building", rows, vars(options))
+
+
+def rows_of(
+    weights: str, tiles: int, seconds: dict[str, list[float]], busy: dict[str, list[float]]
+) -> list[Row]:
+    """For each way its time a tile, and the share of it in which the encoder waited; its first turn was the warm-up."""
+    case, rows = f"{weights}, {tiles:,} tiles", []
     for name, values in seconds.items():
+        ours = name != PEER
         ms = [value / tiles * 1e3 for value in values]
         idle = [1.0 - share / whole for share, whole in zip(busy[name][1:], values, strict=True)]
-        rows += [
-            Row(case, name, ms, "ms a tile", None if values is peer else ratios(peer, values)),
-            Row(
-                case,
-                f"{name}: encoder idle",
-                idle,
-                "of the time",
-                at_most=BAR_IDLE if name == "ours" else None,
-            ),
-        ]
-    return publish("building", rows, vars(options))
+        bar = BAR_IDLE if ours else None
+        rows.append(Row(case, name, ms, "ms a tile", ratios(seconds[PEER], values) if ours else None))
+        rows.append(Row(case, f"{name}: encoder idle", idle, "of the time", at_most=bar))
+    return rows
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from lkpan_ros.localization.gallery_index import EXACT, CompressedIndex, ExactIn
 from lkpan_ros.localization.gallery_info import FARTHEST_M, GalleryInfo, IndexInfo, check_encoder
 from lkpan_ros.localization.geodesy import LocalFrame
 from lkpan_ros.localization.mosaic import Mosaic
+from lkpan_ros.localization.retrieval import best_of_each_tile
 from lkpan_ros.localization.tile_places import TilePlaces
-from lkpan_ros.localization.types import Matches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lkpan_ros.localization.geodesy import LatLon
     from lkpan_ros.localization.signature import PublicKey
     from lkpan_ros.localization.stored_array import AnyArray
+    from lkpan_ros.localization.types import Matches
 
 _REBUILD = "rebuild it with build_gallery"
 
@@ -174,16 +175,15 @@ class Gallery:
             descriptors, positions_m = arrays.pop("descriptors"), arrays.pop("positions_m")
             if encoder_identity is not None:
                 check_encoder(path, info.encoder, encoder_identity)
+            # FAISS reads what was checked: of a mapped file all of its index, here.
+            blob = arrays.pop("index")[:] if "index" in arrays else None
             if index == EXACT:
-                arrays.pop("index", None)
-                info = replace(info, index=IndexInfo())
+                info, blob = replace(info, index=IndexInfo()), None
             elif index not in ("", info.index.spec):
                 raise GalleryError(
                     f"{path}: has the index {info.index.spec}, not {index}; rebuild it with build_gallery --index "
                     f"'{index}', or leave gallery.index empty"
                 )
-            # FAISS reads what was checked: of a mapped file all of its index, here.
-            blob = arrays.pop("index")[:] if "index" in arrays else None
             gallery = cls(info, descriptors, positions_m, Mosaic(info.grid, **arrays), blob)
             gallery._index  # noqa: B018 - made now, not while a frame waits
         except (TypeError, ValueError, KeyError, OverflowError) as error:
@@ -256,7 +256,8 @@ class Gallery:
             similarity, tile = self._index.search(queries, candidates, among)
         else:
             similarity, tile = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
-        return self._matches(similarity, tile, candidates, np.array(turns_deg or [0.0] * len(queries)))
+        turns = np.array(turns_deg or [0.0] * len(queries))
+        return best_of_each_tile(similarity, tile, self.positions_m, turns, candidates)
 
     def _checked_queries(self, descriptors: NDArray[np.float32]) -> NDArray[np.float32]:
         if descriptors.ndim != 2 or descriptors.shape[1] != self.descriptor_dim or len(descriptors) == 0:
@@ -267,27 +268,6 @@ class Gallery:
         if not np.isfinite(descriptors).all():
             raise GalleryError("descriptors are not finite; check the encoder's weights and precision")
         return np.ascontiguousarray(descriptors, np.float32)
-
-    def _matches(
-        self,
-        similarity: NDArray[np.float32],
-        tile: NDArray[np.int64],
-        candidates: int,
-        turns_deg: NDArray[np.float64],
-    ) -> Matches:
-        """Of R x K similarities and tiles the best of each tile, best first."""
-        rotation = np.repeat(np.arange(len(tile)), tile.shape[1])
-        flat_tile, flat_similarity = tile.ravel(), similarity.ravel()
-        order = np.lexsort((flat_tile, -flat_similarity))
-        _, first = np.unique(flat_tile[order], return_index=True)  # the best of each tile comes first
-        chosen = order[np.sort(first)][:candidates]
-        return Matches(
-            tile=flat_tile[chosen],
-            similarity=flat_similarity[chosen],
-            position_m=self.positions_m[flat_tile[chosen]],
-            rotation=rotation[chosen],
-            turn_deg=turns_deg[rotation[chosen]],
-        )
 
     def covers(self, positions_m: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Of (N, 2) points in the local frame, whether a tile's centre lies within a stride; (N,) bool."""

@@ -17,7 +17,8 @@ from rasterio.errors import CRSError
 from rasterio.transform import Affine, from_bounds
 
 from lkpan_ros.errors import MapError
-from lkpan_ros.localization.map_sheets import WEB_MERCATOR, RasterSheet, TileSheet, open_dataset
+from lkpan_ros.localization.map_pictures import open_dataset
+from lkpan_ros.localization.map_sheets import WEB_MERCATOR, RasterSheet, TileSheet
 from lkpan_ros.localization.paths import inside
 
 if TYPE_CHECKING:

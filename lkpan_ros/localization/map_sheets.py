@@ -4,42 +4,30 @@ from __future__ import annotations
 
 import io
 import math
-import re
-import warnings
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import rasterio
 from PIL import Image
 from rasterio.enums import ColorInterp, Resampling
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from lkpan_ros.errors import MapError
+from lkpan_ros.localization.map_pictures import damaged, open_dataset, strict_gdal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import rasterio
     from numpy.typing import NDArray
 
 WEB_MERCATOR = "EPSG:3857"
 MAX_TILE_PX = 4096  # a server's tiles have 256 or 512
-MAX_IMAGE_PX = 500_000_000  # formats that cannot be read in part (WebP) must fit into memory
 _WORLD_M = 2 * math.pi * 6_378_137.0  # circumference of the Web Mercator sphere
 _STATISTICS_PX = 1024  # side of the overview that 16-bit maps take their range from
-_OPEN_FILES = 16
-_ALWAYS_UNPACKED, _MOST_RATIO = 64 * 1024 * 1024, 1100  # bytes; deflate makes at most 1032 bytes of one
-# GDAL's drivers by how their files start: names lie, and other drivers (VRT, ...) follow links out of the file.
-_MAGIC = {
-    "GTiff": re.compile(rb"II[*+]\0|MM\0[*+]"),
-    "PNG": re.compile(rb"\x89PNG"),
-    "JPEG": re.compile(rb"\xff\xd8\xff"),
-    "WEBP": re.compile(rb"RIFF....WEBP", re.DOTALL),
-    "BMP": re.compile(rb"BM"),
-}
 
 
 class Sheet(Protocol):
@@ -85,7 +73,7 @@ class RasterSheet:
         shape = (math.ceil(height / shrink), math.ceil(width / shrink))
         average = shrink > 1 and self._palette is None  # numbers of colours have no mean
         try:
-            with _strict_gdal():
+            with strict_gdal():
                 dataset = open_dataset(self._path)
                 bands = dataset.read(
                     self._bands,
@@ -95,7 +83,7 @@ class RasterSheet:
                 )
                 valid = dataset.dataset_mask(window=window, out_shape=shape) >= 128
         except RasterioError as error:
-            raise _damaged(self.name, error) from error
+            raise damaged(self.name, error) from error
         rgba = np.empty((4, *shape), np.uint8)
         rgba[:3] = (
             self._palette[bands[0]].transpose(2, 0, 1) if self._palette is not None else self._to_8_bit(bands)
@@ -187,7 +175,7 @@ class TileSheet:
             try:
                 rgba = np.array(picture.convert("RGBA")).transpose(2, 0, 1)
             except (OSError, ValueError, SyntaxError) as error:
-                raise _damaged(name, error) from error
+                raise damaged(name, error) from error
         rgba[3] = (rgba[3] >= 128) * np.uint8(255)
         return rgba
 
@@ -196,66 +184,7 @@ def _picture(data: bytes, name: str) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise _damaged(name, error) from error
-
-
-@lru_cache(maxsize=_OPEN_FILES)
-def _open_cached(path: Path, _modified_ns: int, _size: int) -> rasterio.DatasetReader:
-    with path.open("rb") as file:
-        start = file.read(12)
-    driver = next((name for name, magic in _MAGIC.items() if magic.match(start)), None)
-    if driver is None:
-        raise MapError(f"{path}: is no TIFF, PNG, JPEG, WebP or BMP picture; convert it (gdal_translate)")
-    try:
-        with _strict_gdal(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # world files and CSVs place those
-            dataset = rasterio.open(path, driver=driver)
-    except RasterioError as error:
-        raise _damaged(str(path), error) from error
-    if driver != "GTiff" and dataset.width * dataset.height > MAX_IMAGE_PX:
-        raise MapError(
-            f"{path}: {dataset.width}x{dataset.height} is more than {MAX_IMAGE_PX} pixels; "
-            "convert it to a tiled GeoTIFF (gdal_translate -co TILED=YES)"
-        )
-    _check_blocks(dataset, path)
-    return dataset
-
-
-def _check_blocks(dataset: rasterio.DatasetReader, path: Path) -> None:
-    """What is unpacked at once, a block or a whole picture, must be in proportion to the file."""
-    whole = dataset.driver in {"WEBP", "JPEG"}  # a progressive JPEG is unpacked as a whole
-    sizes = dataset.block_shapes if not whole else [(dataset.height, dataset.width)]
-    most = max(height * width for height, width in sizes)
-    unpacked = most * sum(np.dtype(dtype).itemsize for dtype in dataset.dtypes)
-    allowed = max(_ALWAYS_UNPACKED, path.stat().st_size * _MOST_RATIO)
-    if unpacked > allowed:
-        raise MapError(
-            f"{path}: unpacks {unpacked / 1e6:.0f} MB at once, more than a file of {path.stat().st_size} bytes may; "
-            "convert it to a tiled GeoTIFF (gdal_translate -co TILED=YES)"
-        )
-
-
-def open_dataset(path: Path) -> rasterio.DatasetReader:
-    """The file opened by rasterio; the last few stay open, since PNG and JPEG are costly to enter in the middle.
-
-    Raises:
-        MapError: It is missing, damaged, no raster or too large for its format.
-    """
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise MapError(f"{path}: cannot be read ({error.strerror}); give the path of a map") from error
-    return _open_cached(path, status.st_mtime_ns, status.st_size)
-
-
-def _strict_gdal() -> rasterio.Env:
-    """A truncated JPEG is an error, not a grey rest."""
-    return rasterio.Env(GDAL_ERROR_ON_LIBJPEG_WARNING=True)
-
-
-def _damaged(name: str, error: Exception) -> MapError:
-    reason = " ".join(str(error.__cause__ or error).split())
-    return MapError(f"{name}: cannot be read as a picture ({reason}); make or download it again")
+        raise damaged(name, error) from error
 
 
 def _colour_bands(dataset: rasterio.DatasetReader, name: str) -> list[int]:
@@ -296,11 +225,11 @@ def _value_range(dataset: rasterio.DatasetReader, bands: list[int], name: str) -
     shrink = max(1.0, max(dataset.width, dataset.height) / _STATISTICS_PX)
     shape = (max(1, int(dataset.height / shrink)), max(1, int(dataset.width / shrink)))
     try:
-        with _strict_gdal():
+        with strict_gdal():
             values = dataset.read(bands, out_shape=(len(bands), *shape))
             valid = dataset.dataset_mask(out_shape=shape) >= 128
     except RasterioError as error:
-        raise _damaged(name, error) from error
+        raise damaged(name, error) from error
     if not valid.any():
         return 0.0, 255.0
     values = values[:, valid]

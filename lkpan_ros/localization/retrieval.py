@@ -1,4 +1,4 @@
-"""Candidates beside those that the search of the whole gallery gives: the tiles where the track expects the view."""
+"""Candidates: the tiles that look most like a view, and those where the track expects it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,36 @@ if TYPE_CHECKING:
 
     from lkpan_ros.localization.gallery import Gallery
     from lkpan_ros.localization.refinement import Expected
+
+
+def best_of_each_tile(
+    similarity: NDArray[np.float32],
+    tile: NDArray[np.int64],
+    positions_m: NDArray[np.float64],
+    turns_deg: NDArray[np.float64],
+    candidates: int,
+) -> Matches:
+    """Matches of a view that was looked up under several turns, best first.
+
+    Args:
+        similarity: (R, K) float32, of each turn's best tiles.
+        tile: (R, K) int64.
+        positions_m: (N, 2) float64, of all tiles.
+        turns_deg: (R,) float64.
+        candidates: How many at most.
+    """
+    rotation = np.repeat(np.arange(len(tile)), tile.shape[1])
+    flat_tile, flat_similarity = tile.ravel(), similarity.ravel()
+    order = np.lexsort((flat_tile, -flat_similarity))
+    _, first = np.unique(flat_tile[order], return_index=True)  # the best of each tile comes first
+    chosen = order[np.sort(first)][:candidates]
+    return Matches(
+        tile=flat_tile[chosen],
+        similarity=flat_similarity[chosen],
+        position_m=positions_m[flat_tile[chosen]],
+        rotation=rotation[chosen],
+        turn_deg=turns_deg[rotation[chosen]],
+    )
 
 
 def about_hypotheses(
