@@ -18,6 +18,7 @@ from rosbags.typesys import Stores, get_typestore
 from lkpan_model import checkpoint
 from lkpan_model.network import LKPAN
 from lkpan_ros.localization.calibration_file import Calibration, write_calibration
+from lkpan_ros.localization.index_build import build_index
 from lkpan_ros.localization.signature import make_keys, read_private_key, write_signature
 from test.conftest import REPOSITORY
 from test.fuzz.decoder import CORPUS, write
@@ -98,6 +99,10 @@ def own(folder: Path) -> None:
     gallery = grid_gallery(0, 5)
     gallery.save(folder / "a.gallery")
     write(CORPUS, "exact.gallery", (folder / "a.gallery").read_bytes())
+    large = grid_gallery(0, 120)
+    index = build_index(large.rows, "PCA4,IVF2,SQ8", np.asarray(large.rows[:8], np.float32))
+    large.indexed(*index).save(folder / "b.gallery")
+    write(CORPUS, "indexed.gallery", (folder / "b.gallery").read_bytes())
     state = {name: torch.zeros_like(tensor) for name, tensor in LKPAN(SMALL_LITE).state_dict().items()}
     checkpoint.save(folder / "w.safetensors", state, SMALL_LITE)
     write(CORPUS, "weights.safetensors.gz", packed((folder / "w.safetensors").read_bytes()))

@@ -13,6 +13,7 @@ import pytest
 from lkpan_ros.errors import ImageError
 from lkpan_ros.localization.calibration_file import read_calibration
 from lkpan_ros.localization.gallery import Gallery
+from lkpan_ros.localization.gallery_index import EXACT
 from test.conftest import REPOSITORY
 from test.fuzz import child
 from test.fuzz.decoder import CORPUS, Decoder
@@ -132,3 +133,4 @@ def test_the_corpus_is_of_the_formats_of_today() -> None:
     """Where a format has changed: python -m test.fuzz.make_corpus."""
     assert read_calibration(CORPUS / "city.calibration.json").settings
     assert len(Gallery.load(CORPUS / "exact.gallery")) == 5
+    assert Gallery.load(CORPUS / "indexed.gallery").info.index.spec != EXACT
