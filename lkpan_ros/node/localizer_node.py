@@ -19,6 +19,7 @@ from std_srvs.srv import Trigger
 from lkpan_model.errors import ModelError
 from lkpan_ros.errors import LkpanError
 from lkpan_ros.localization.types import Reason, Refusal, Rejection
+from lkpan_ros.node import memory
 from lkpan_ros.node.camera_topic import describe_crowd, describe_silence, subscribe
 from lkpan_ros.node.diagnostics import Statistics, status
 from lkpan_ros.node.live_localizer import LiveLocalizer
@@ -191,7 +192,7 @@ class LocalizerNode(LifecycleNode):
         if loaded is None or running is None:
             return
         stamp, localizer = arrival.message.header.stamp, loaded.localizer
-        self._watch_clock(to_seconds(stamp), localizer)
+        self._watch_clock(to_seconds(stamp), localizer, running.sensors)
         frame, outcome = self._outcome(arrival, localizer, running.sensors)
         latency_s = time.monotonic() - arrival.at_s
         loaded.publishers.outcome(
@@ -207,11 +208,12 @@ class LocalizerNode(LifecycleNode):
         if frame is not None:
             loaded.publishers.debug_image(outcome, frame, stamp, localizer.gallery, localizer.config)
 
-    def _watch_clock(self, stamp_s: float, localizer: LiveLocalizer) -> None:
+    def _watch_clock(self, stamp_s: float, localizer: LiveLocalizer, sensors: Sensors) -> None:
         """Start anew where the clock has gone back: without it every picture would be stale for ever."""
         back_s = self._stamps.jumped_back_s(stamp_s)
         if back_s is not None:
             localizer.reset()
+            sensors.forget_prior()
             self._statistics.clock_jump(back_s)
             self.get_logger().warning(
                 f"the clock of the pictures has gone back by {back_s:.1f} s: started anew, as by ~/reset"
@@ -249,6 +251,7 @@ class LocalizerNode(LifecycleNode):
             return response
         self._loaded.publishers.outline(localizer.gallery, self._settings.node.fix)
         self._not_reloaded = ""
+        memory.give_back()
         response.success = True
         response.message = f"{len(localizer.gallery)} tiles, calibration {localizer.calibration}"
         self.get_logger().info(f"reloaded: {response.message}")

@@ -11,6 +11,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 
 from lkpan_ros.errors import LkpanError
+from lkpan_ros.node import memory
 
 # What ends a start with a message; of ROS: bad parameters, arguments and files, and security that cannot be had.
 NAMED: tuple[type[Exception], ...] = (
@@ -53,6 +54,7 @@ def run(make_node: Callable[[], Runnable], args: Sequence[str] | None = None) ->
         The exit status: what the node finished with, 0 for Ctrl-C and SIGTERM, 1 where it could not be made or
         could not write what it has to.
     """
+    memory.limit_pools()
     ctrl_c = _CtrlC()
     node: Runnable | None = None
     status = 0

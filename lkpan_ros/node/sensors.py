@@ -77,6 +77,10 @@ class Sensors:
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
 
+    def forget_prior(self) -> None:
+        """What was heard of the position before the clock went back is of another time, however near its stamp."""
+        self._prior = None
+
     @property
     def altitude_m(self) -> float:
         """The last altitude on prior_fix, metres above the ellipsoid; NaN before the first."""

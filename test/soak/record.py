@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from test.soak.samples import Growth, Sample
 
+_NAMED = 40  # more faults are told by lines alone
 MOST_IN_HAND = 2  # the picture that is worked on and the one that waits
 
 
@@ -190,7 +191,8 @@ def _draw(record: Record, path: Path) -> None:
         colour = "grey" if row.passed else "#d55e00"
         for axes in (memory, latency, queue):
             axes.axvline(row.at_s / 60, color=colour, linewidth=0.5, alpha=0.6)
-    for number, row in enumerate(record.rows[:60]):
+    named = record.rows if len(record.rows) <= _NAMED else [row for row in record.rows if not row.passed]
+    for number, row in enumerate(named):
         queue.text(
             row.at_s / 60, MOST_IN_HAND + 0.3 + 0.25 * (number % 10), row.name.replace("_", " "), fontsize=5,
             color="black" if row.passed else "#d55e00",
