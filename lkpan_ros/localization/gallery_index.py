@@ -107,12 +107,12 @@ class CompressedIndex:
     def __init__(self, blob: NDArray[np.uint8], info: IndexInfo, rows: Rows | NDArray[np.float32]) -> None:
         self.rows = rows.astype(np.float16, copy=False) if isinstance(rows, np.ndarray) else rows
         self._blob, self._info = blob, info  # FAISS reads the blob in place: keep it
+        # No part of it is larger than the whole, whatever its headers say.
+        faiss.set_deserialization_vector_byte_limit(blob.size)  # type: ignore[attr-defined]
         try:
             self._index = faiss.read_index(_reader(blob))
-        except RuntimeError as error:
-            raise GalleryError(
-                f"its index {info.spec} cannot be read ({error}); rebuild it with build_gallery"
-            ) from error
+        except (RuntimeError, MemoryError) as error:
+            raise self._damaged(error) from error
         if (self._index.ntotal, self._index.d) != rows.shape:
             raise GalleryError(
                 f"an index of {self._index.ntotal} descriptors of length {self._index.d} cannot serve {rows.shape}; "
@@ -129,7 +129,12 @@ class CompressedIndex:
             return ranked_rows(self.rows, queries, count, among)
         faiss.omp_set_num_threads(1)
         shortlist = min(max(self._info.shortlist, count), len(self.rows) if among is None else len(among))
-        candidates = self._index.search(queries, shortlist, params=self._restriction(among))[1]
+        try:
+            candidates = self._index.search(queries, shortlist, params=self._restriction(among))[1]
+        except (RuntimeError, MemoryError) as error:
+            raise self._damaged(error) from error
+        if candidates.max(initial=-1) >= len(self.rows):
+            raise self._damaged(f"it has tile {candidates.max()} of {len(self.rows)}")
         rankings = [
             ranked_rows(self.rows, query[None], count, np.unique(tiles[tiles >= 0]))
             for query, tiles in zip(queries, candidates, strict=True)
@@ -138,6 +143,12 @@ class CompressedIndex:
         return (
             np.concatenate([similarity[:, :common] for similarity, _ in rankings]),
             np.concatenate([tile[:, :common] for _, tile in rankings]),
+        )
+
+    def _damaged(self, why: object) -> GalleryError:
+        reason = " ".join(str(why).split())
+        return GalleryError(
+            f"its index {self._info.spec} is damaged ({reason}); rebuild it with build_gallery"
         )
 
     def _restriction(self, among: NDArray[np.int64] | None) -> faiss.SearchParameters | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import faiss
 import numpy as np
 import pytest
 
@@ -106,7 +107,7 @@ class TestCompressed:
         info, blob = build_index(ROWS, SPEC, QUERIES)
         with pytest.raises(GalleryError, match=r"index of 3000 descriptors.*rebuild"):
             CompressedIndex(blob, info, ROWS[:-1])
-        with pytest.raises(GalleryError, match=r"PCA24,IVF16,SQ8 cannot be read.*rebuild"):
+        with pytest.raises(GalleryError, match=r"PCA24,IVF16,SQ8 is damaged.*rebuild"):
             CompressedIndex(np.zeros(100, np.uint8), info, ROWS)
 
 
@@ -210,6 +211,26 @@ class TestFile:
             gallery_file.write(tmp_path / "a.gallery", info.to_json(), arrays)
             with pytest.raises(GalleryError, match="index is not the one that its information names"):
                 Gallery.load(tmp_path / "a.gallery")
+
+    def test_tiles_that_there_are_not_are_not_looked_up(self) -> None:
+        """Of an index whose checksum holds, made by somebody who knows how."""
+        info, blob = build_index(ROWS, SPEC, QUERIES)
+        index = faiss.deserialize_index(blob)
+        index.reset()
+        index.add_with_ids(ROWS.astype(np.float32), np.arange(COUNT) + 7)
+        crafted = CompressedIndex(faiss.serialize_index(index), info, ROWS)
+        with pytest.raises(GalleryError, match=r"PCA24,IVF16,SQ8 is damaged .*it has tile 30\d\d of 3000"):
+            crafted.search(ROWS[-1:].astype(np.float32), 10)
+
+    def test_a_part_that_is_larger_than_the_whole_is_not_allocated(self) -> None:
+        info, blob = build_index(ROWS, "SQ8", QUERIES)
+        size = np.frombuffer(np.int64(ROWS.size).tobytes(), np.uint8)  # of the codes, a byte a number
+        at = next(i for i in range(len(blob) - 8) if (blob[i : i + 8] == size).all())
+        for claimed in (2**33, 2**62):
+            crafted = blob.copy()
+            crafted[at : at + 8] = np.frombuffer(np.int64(claimed).tobytes(), np.uint8)
+            with pytest.raises(GalleryError, match=r"SQ8 is damaged"):
+                CompressedIndex(crafted, info, ROWS)
 
 
 def test_restricted_exact_search_is_the_same_by_both_ways() -> None:
