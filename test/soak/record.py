@@ -142,13 +142,17 @@ def table(record: Record) -> str:
 
 
 def markdown(record: Record) -> str:
-    """The rows alone, for a document."""
-    lines = ["| fault | must | did | fix after |", "|---|---|---|---|"]
-    for row in record.rows:
-        seen = textwrap.shorten(row.seen.replace("|", "/"), 160, placeholder=" …")
-        back = "never" if row.back_s is None else f"{row.back_s:.1f} s"
-        mark = "" if row.passed else "**not as it must:** "
-        lines.append(f"| {row.name.replace('_', ' ')} | {row.must} | {mark}{seen} | {back} |")
+    """A row for each kind of fault, for a document: what was seen last, or first where it was not as it must."""
+    lines = ["| fault | must | times | did | longest until a fix |", "|---|---|---|---|---|"]
+    for name in dict.fromkeys(row.name for row in record.rows):
+        rows = [row for row in record.rows if row.name == name]
+        failed = [row for row in rows if not row.passed]
+        told = failed[0] if failed else rows[-1]
+        seen = textwrap.shorten(told.seen.replace("|", "/"), 160, placeholder=" …")
+        mark = f"**{len(failed)} not as it must:** " if failed else ""
+        waits = [row.back_s for row in rows if row.back_s is not None]
+        back = "never" if len(waits) < len(rows) else f"{max(waits):.1f} s"
+        lines.append(f"| {name.replace('_', ' ')} | {told.must} | {len(rows)} | {mark}{seen} | {back} |")
     return "\n".join(lines)
 
 

@@ -127,8 +127,9 @@ def test_a_record_says_why_it_failed_and_is_written(tmp_path: Path) -> None:
     assert "2 kinds of fault, 2 in all, 1 as they must" in table(record)
     write(record, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"soak.txt", "soak.md", "soak.json", "soak.png"}
-    assert "| killed | back within 10 s | **not as it must:** first fix after 28 s | never |" in markdown(
-        record
+    assert (
+        "| killed | back within 10 s | 1 | **1 not as it must:** first fix after 28 s | never |"
+        in markdown(record)
     )
 
 
