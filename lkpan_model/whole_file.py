@@ -26,7 +26,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        if error.filename is None:  # a write does not tell where
+        if error.errno and error.filename is None:  # a write does not tell where
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     finally:

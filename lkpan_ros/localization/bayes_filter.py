@@ -30,7 +30,9 @@ from lkpan_ros.localization.kalman import (
     displaced,
     drifted,
     likelihoods,
+    looked_at,
     wandered,
+    with_heading,
 )
 
 if TYPE_CHECKING:
@@ -95,7 +97,7 @@ class BayesFilter:
         """
         belief = self.belief
         if elapsed_s > 0.0:
-            self._on_map = 1.0 - (1.0 - self._on_map) * math.exp(-elapsed_s / _RETURN_S)
+            self._on_map = _ON_MAP + (self._on_map - _ON_MAP) * math.exp(-elapsed_s / _RETURN_S)
         if len(belief) == 0 or elapsed_s <= 0.0:
             return
         if displacement_m is None:
@@ -110,6 +112,14 @@ class BayesFilter:
         vague = covariance[:, 0, 0] + covariance[:, 1, 1] > _DISSOLVED_M**2
         self.belief = moved.select(np.flatnonzero(~vague))
 
+    def hear_heading(self, sigma_deg: float) -> None:
+        """Take in that a heading is sensed again, against which the hypotheses' turns are errors of it.
+
+        Args:
+            sigma_deg: Of the sensed heading.
+        """
+        self.belief = with_heading(self.belief, max(sigma_deg, 1e-3))
+
     def update(
         self, evidence: Evidence, on_map: Callable[[Array], NDArray[np.bool_]], *, news: float = 1.0
     ) -> None:
@@ -122,7 +132,8 @@ class BayesFilter:
                 elsewhere, but a vehicle is still held where it is seen.
         """
         belief = self.belief
-        silent = np.where(on_map(evidence.lever.view_m(belief.mean)), self._settings.miss_probability, 1.0)
+        seen = on_map(evidence.lever.view_m(belief.mean)) & looked_at(belief, evidence)
+        silent = np.where(seen, self._settings.miss_probability, 1.0)
         gain = likelihoods(belief, evidence, self._settings.upholding)  # K x N
         seen_m2 = evidence.lever.view_covariance_m2(belief.mean, belief.covariance)
         vague = np.trace(seen_m2, axis1=1, axis2=2) > _HELD_M**2
@@ -156,7 +167,7 @@ class BayesFilter:
         What the frame says stands in the odds beside how improbable any one place is; of a place that is expected, the
         first alone counts, which is `upholding` times as much.
         """
-        said: Array = odds**share * self._settings.upholding ** (share - 1.0)
+        said: Array = odds**share * max(self._settings.upholding, 1.0) ** (share - 1.0)
         return np.minimum(odds, said)
 
     def _numbered(self, belief: Belief) -> Belief:

@@ -65,6 +65,7 @@ class Evidence:
         height_sigma: (N,) float64, of that.
         lever: From the vehicle to the view.
         errors: Of the sensors.
+        looks_deg: (L,) float64, turns that the view was laid on the map under; None: all.
     """
 
     odds: Array
@@ -78,6 +79,7 @@ class Evidence:
     height_sigma: Array
     lever: Lever
     errors: SensorErrors
+    looks_deg: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)

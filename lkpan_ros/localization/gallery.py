@@ -175,15 +175,16 @@ class Gallery:
             descriptors, positions_m = arrays.pop("descriptors"), arrays.pop("positions_m")
             if encoder_identity is not None:
                 check_encoder(path, info.encoder, encoder_identity)
-            # FAISS reads what was checked: of a mapped file all of its index, here.
-            blob = arrays.pop("index")[:] if "index" in arrays else None
             if index == EXACT:
-                info, blob = replace(info, index=IndexInfo()), None
+                arrays.pop("index", None)
+                info = replace(info, index=IndexInfo())
             elif index not in ("", info.index.spec):
                 raise GalleryError(
                     f"{path}: has the index {info.index.spec}, not {index}; rebuild it with build_gallery --index "
                     f"'{index}', or leave gallery.index empty"
                 )
+            # FAISS reads what was checked: of a mapped file all of its index, here.
+            blob = arrays.pop("index")[:] if "index" in arrays else None
             gallery = cls(info, descriptors, positions_m, Mosaic(info.grid, **arrays), blob)
             gallery._index  # noqa: B018 - made now, not while a frame waits
         except (TypeError, ValueError, KeyError, OverflowError) as error:

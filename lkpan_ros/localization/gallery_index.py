@@ -107,12 +107,15 @@ class CompressedIndex:
     def __init__(self, blob: NDArray[np.uint8], info: IndexInfo, rows: Rows | NDArray[np.float32]) -> None:
         self.rows = rows.astype(np.float16, copy=False) if isinstance(rows, np.ndarray) else rows
         self._blob, self._info = blob, info  # FAISS reads the blob in place: keep it
-        # No part of it is larger than the whole, whatever its headers say.
+        # No part of it is larger than the whole, whatever its headers say. The limit is of the process.
+        limit = faiss.get_deserialization_vector_byte_limit()  # type: ignore[attr-defined]
         faiss.set_deserialization_vector_byte_limit(blob.size)  # type: ignore[attr-defined]
         try:
             self._index = faiss.read_index(_reader(blob))
         except (RuntimeError, MemoryError) as error:
             raise self._damaged(error) from error
+        finally:
+            faiss.set_deserialization_vector_byte_limit(limit)  # type: ignore[attr-defined]
         if (self._index.ntotal, self._index.d) != rows.shape:
             raise GalleryError(
                 f"an index of {self._index.ntotal} descriptors of length {self._index.d} cannot serve {rows.shape}; "

@@ -37,7 +37,7 @@ class Headings:
 
     def __init__(self) -> None:
         self._lost_since_s: float | None = None
-        self._under_all = False
+        self._under_all = False  # the last look was
 
     def turns_deg(
         self, stamp_s: float, belief: Belief, settings: RefinementSettings, *, sensed: bool
@@ -55,17 +55,25 @@ class Headings:
             followed = is_tracked(belief) and belief.turn_sigma_deg[0] < _TRACKED_TURN_DEG
             return [turn_deg % 360.0] if followed else list(_ALL)
         if belief.elsewhere > _LOST_MASS:
-            return self._of_a_lost_one(stamp_s)
-        self._lost_since_s, self._under_all = None, False
+            lost_s = 0.0 if self._lost_since_s is None else stamp_s - self._lost_since_s
+            return list(_ALL) if lost_s >= _TRUSTED_S and not self._under_all else [0.0]
         astray = abs(turn_deg) > settings.turn_reach_deg + settings.turn_step_deg / 2.0
         return [turn_deg, 0.0] if astray else [0.0]
 
-    def _of_a_lost_one(self, stamp_s: float) -> list[float]:
-        if self._lost_since_s is None:
+    def looked(self, stamp_s: float, belief: Belief, looks: int, *, sensed: bool) -> None:
+        """Remember how a look ended; frames that were refused before are none.
+
+        Args:
+            stamp_s: Of the frame.
+            belief: After it.
+            looks: Under how many headings.
+            sensed: Whether there was a heading.
+        """
+        if not sensed or belief.elsewhere <= _LOST_MASS:
+            self._lost_since_s = None
+        elif self._lost_since_s is None:
             self._lost_since_s = stamp_s
-        mistrusted = stamp_s - self._lost_since_s >= _TRUSTED_S
-        self._under_all = mistrusted and not self._under_all
-        return list(_ALL) if self._under_all else [0.0]
+        self._under_all = sensed and looks == HEADINGS
 
 
 def turns_to_try(
@@ -76,5 +84,6 @@ def turns_to_try(
         return turns_within(180.0 / HEADINGS, settings.turn_step_deg)
     if is_tracked(belief):
         centre_deg = float(wrap_degrees(belief.turn_deg[0] - views[0].turn_deg))
-        return turns_within(2.0 * float(belief.turn_sigma_deg[0]), settings.turn_step_deg, centre_deg)
+        reach_deg = 2.0 * min(float(belief.turn_sigma_deg[0]), _TRACKED_TURN_DEG)
+        return turns_within(reach_deg, settings.turn_step_deg, centre_deg)
     return turns_within(settings.turn_reach_deg, settings.turn_step_deg)

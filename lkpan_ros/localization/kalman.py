@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 
 LEAST_WEIGHT = 1e-6  # lighter hypotheses are not kept
 _ASTRAY_SIGMAS = 3.0
+_DIRECTIONS, _COMPASS_FAILS = (
+    8.0,
+    0.05,
+)  # a heading agrees by chance with one in eight; so often it is far off
+_LOOK_DEG = 10.0  # a view is found under a turn that is off by so much
 _PLACE_M = 15.0  # as far as a place reaches
 # How long errors of the sensors last: of the attitude's drift, of the height over ground that rises and falls.
 _TILT_MEMORY_S, _HEIGHT_MEMORY_S = 60.0, 20.0
@@ -84,6 +89,28 @@ def _wandering(elapsed_s: float, settings: FilterSettings) -> tuple[Array, Array
     noise = np.diag([place, place, rate, rate, *[0.0] * (STATES - 4)])
     noise[[0, 1, 2, 3], [2, 3, 0, 1]] = both
     return step, noise
+
+
+def looked_at(belief: Belief, evidence: Evidence) -> NDArray[np.bool_]:
+    """(K,): whether the view was laid on the map under the turn of each hypothesis: else it could not be found."""
+    if evidence.looks_deg is None:
+        return np.ones(len(belief), np.bool_)
+    apart = np.abs(wrap_degrees(belief.turn_deg[:, None] - evidence.looks_deg[None])).min(
+        axis=1, initial=360.0
+    )
+    looked: NDArray[np.bool_] = apart <= _LOOK_DEG + belief.turn_sigma_deg
+    return looked
+
+
+def with_heading(belief: Belief, sigma_deg: float) -> Belief:
+    """Hypotheses once a heading is sensed: those that it contradicts lose weight, the others their doubt of it."""
+    turn, variance = belief.turn_deg, belief.turn_sigma_deg**2 + sigma_deg**2
+    odds = np.maximum(_DIRECTIONS * np.exp(-0.5 * np.square(turn) / variance), _COMPASS_FAILS)
+    gain = np.where(odds > 1.0, 1.0, 0.0)[:, None] * belief.covariance[:, :, TURN] / variance[:, None]
+    mean = belief.mean - gain * turn[:, None]
+    covariance = belief.covariance - gain[:, :, None] * gain[:, None, :] * variance[:, None, None]
+    total = float((belief.weight * odds).sum()) + belief.elsewhere
+    return Belief(belief.weight * odds / total, mean, covariance, belief.track, belief.elsewhere / total)
 
 
 def likelihoods(belief: Belief, evidence: Evidence, upholding: float) -> Array:

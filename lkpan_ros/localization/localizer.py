@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lkpan_ros.errors import GalleryError
 from lkpan_ros.localization.background import Background
 from lkpan_ros.localization.bayes_filter import BayesFilter
 from lkpan_ros.localization.belief import RATE
@@ -105,6 +106,8 @@ class Localizer:
             return replace(self._locate(frame, clock), timings=clock.timings())
         except Refusal as refusal:
             return Rejection(frame.stamp_s, refusal.reason, refusal.detail, timings=clock.timings())
+        except GalleryError as error:  # what is read of a mapped file is verified now
+            return Rejection(frame.stamp_s, Reason.INTERNAL_ERROR, str(error), timings=clock.timings())
 
     def _locate(self, frame: Frame, clock: _Clock) -> Fix | Rejection:
         gallery, config = self._gallery, self._config
@@ -124,18 +127,18 @@ class Localizer:
         expected = self._expected(views[0])
         tracked = about_hypotheses(gallery, descriptors, expected, turns_deg)
         clock.lap("search_s")
+        tries_deg = turns_to_try(views, self._filter.belief, config.refinement)
         registrations = self._refiner.refine(
-            views,
-            joined(tracked, retrieved),
-            turns_to_try(views, self._filter.belief, config.refinement),
-            self._windows(),
-            expected,
+            views, joined(tracked, retrieved), tries_deg, self._windows(), expected
         )
         clock.lap("refine_s")
         chance = self._background.chance(descriptors)
-        evidence = measure(registrations, views, chance, gallery, config)
+        evidence = measure(registrations, views, chance, gallery, config, tries_deg)
         said, news = self._unsaid(evidence, descriptors, frame.stamp_s)
         self._filter.update(said, gallery.covers, news=news)
+        self._headings.looked(
+            frame.stamp_s, self._filter.belief, len(views), sensed=frame.heading_deg is not None
+        )
         clock.lap("filter_s")
         decision = Decision(frame.stamp_s, gallery, config, views, retrieved, registrations, evidence.lever)
         outcome = decision.decide(self._filter.belief)
@@ -203,7 +206,7 @@ class Localizer:
         radius_m = frame.prior.radius_m + self._config.search.prior_margin_m
         if view.offset_m is None:
             radius_m += self._config.view.unknown_offset_m
-        elif view.north_up and len(views) == 1:
+        elif view.heading_known and len(views) == 1:
             vehicle = vehicle + view.offset_m
         else:
             radius_m += float(np.linalg.norm(view.offset_m))

@@ -97,6 +97,7 @@ def measure(
     chance: Chance,
     gallery: Gallery,
     config: LocalizerConfig,
+    tries_deg: Sequence[float],
 ) -> Evidence:
     """What a frame says of the place of its view.
 
@@ -106,8 +107,9 @@ def measure(
         chance: Similarities of the frame to foreign places.
         gallery: That they were registered to.
         config: Of the localizer.
+        tries_deg: Turns of each view that were tried.
     """
-    heading_known = views[0].north_up
+    heading_known = views[0].heading_known
     drawn = np.array([view.turn_deg for view in views])
     turn = wrap_degrees(drawn[registrations.view] + registrations.turn_deg)
     turn_sigma = turn_sigmas(registrations, config)
@@ -127,6 +129,7 @@ def measure(
         height_sigma=np.where(registrations.fitted, config.registration.scale_sigma, _ANY_SCALE),
         lever=Lever.of(views[0]),
         errors=SensorErrors.of(config.view, heading_known=heading_known),
+        looks_deg=np.add.outer(drawn, tries_deg).ravel(),
     )
 
 
@@ -141,7 +144,7 @@ def _prior(log_odds: Array, by_sensor: Array, views: Sequence[GroundView]) -> Ar
         by_sensor: (N,) float64, by the sensed heading; 1 where none is.
         views: One for each heading that was looked under.
     """
-    sensed = views[0].north_up
+    sensed = views[0].heading_known
     if sensed and len(views) == 1:
         return by_sensor
     share = (_ASTRAY if sensed else 1.0) / HEADINGS

@@ -34,33 +34,31 @@ class Motion:
         if before is None:
             return
         elapsed_s = frame.stamp_s - before.stamp_s
-        heading_deg = _heading(before)
-        turn_deg = _turn_of_reference(before.heading_deg, frame.heading_deg)
-        errors = SensorErrors.of(config.view, heading_known=heading_deg is not None)
+        errors = SensorErrors.of(config.view, heading_known=before.heading_deg is not None)
+        # What a hypothesis knows is the heading's error as long as a heading is sensed, else the heading itself.
+        compared = None not in (before.heading_deg, frame.heading_deg)
+        turn_deg = 0.0 if compared else (before.heading_deg or 0.0) - (frame.heading_deg or 0.0)
         drift = config.filter.turn_rate_sigma_dps
-        if errors.heading_deg is not None:  # from right to wrong by its own error within the memory
+        if (
+            compared and errors.heading_deg is not None
+        ):  # from right to wrong by its own error within the memory
             drift = errors.heading_deg * math.sqrt(2.0 / _COMPASS_MEMORY_S)
         if before.odometry is None or frame.odometry is None:
             place.predict(elapsed_s, errors, turn_deg=turn_deg, turn_sigma_deg=drift * math.sqrt(elapsed_s))
-            return
-        step_m, yaw_deg = _between(before.odometry, frame.odometry)
-        headings = place.belief.turn_deg + (heading_deg or 0.0)
-        place.predict(
-            elapsed_s,
-            errors,
-            displacement_m=_towards(step_m, headings),
-            displacement_sigma_m=config.filter.odometry_sigma_ratio * math.hypot(*step_m)
-            + _ODOMETRY_JITTER_M,
-            turn_deg=turn_deg - (yaw_deg if heading_deg is None else 0.0),
-            turn_sigma_deg=min(drift, _ODOMETRY_DRIFT_DPS) * math.sqrt(elapsed_s),
-        )
-
-
-def _turn_of_reference(before_deg: float | None, now_deg: float | None) -> float:
-    """What makes errors of a heading that is no longer sensed headings, and headings errors of one that now is."""
-    if (before_deg is None) == (now_deg is None):
-        return 0.0
-    return (before_deg or 0.0) - (now_deg or 0.0)
+        else:
+            step_m, yaw_deg = _between(before.odometry, frame.odometry)
+            headings = place.belief.turn_deg + (_heading(before) or 0.0)
+            place.predict(
+                elapsed_s,
+                errors,
+                displacement_m=_towards(step_m, headings),
+                displacement_sigma_m=config.filter.odometry_sigma_ratio * math.hypot(*step_m)
+                + _ODOMETRY_JITTER_M,
+                turn_deg=turn_deg - (0.0 if compared else yaw_deg),
+                turn_sigma_deg=min(drift, _ODOMETRY_DRIFT_DPS) * math.sqrt(elapsed_s),
+            )
+        if before.heading_deg is None and frame.heading_deg is not None:
+            place.hear_heading(config.view.heading_sigma_deg)
 
 
 def _heading(frame: Frame) -> float | None:

@@ -108,7 +108,7 @@ class GroundView:
     Attributes:
         patch: P x P x 3 uint8, RGB, seen from above; north is up if the heading is as it was taken to be.
         mask: P x P bool, True where the frame showed the ground.
-        north_up: False: the heading is unknown and was assumed.
+        heading_known: False: the heading is unknown and was assumed.
         offset_m: (2,) float64, east and north from the vehicle to the centre of the patch; None where height or
             attitude are unknown. It turns with the heading.
         pose: Of the camera, as known or assumed.
@@ -117,7 +117,7 @@ class GroundView:
 
     patch: NDArray[np.uint8]
     mask: NDArray[np.bool_]
-    north_up: bool
+    heading_known: bool
     offset_m: NDArray[np.float64] | None
     pose: Pose
     turn_deg: float
@@ -131,9 +131,8 @@ class Matches:
         tile: (K,) int64, row of the gallery.
         similarity: (K,) float32, inner product of unit descriptors.
         position_m: (K, 2) float64, the tiles' centres, east and north in the gallery's frame.
-        rotation: (K,) int64, index of the descriptor that matched; there are several where the heading is unknown.
-        turn_deg: (K,) float64, clockwise turn of the north-up patch (drawn for heading 0 where the heading is unknown)
-            that this descriptor is of.
+        rotation: (K,) int64, index of the descriptor that matched; there is one for each heading that was looked under.
+        turn_deg: (K,) float64, of the view that this descriptor is of; see `GroundView.turn_deg`.
     """
 
     tile: NDArray[np.int64]

@@ -73,7 +73,7 @@ def ground_patch(
     return GroundView(
         patch=patch,
         mask=mask,
-        north_up=frame.attitude is not None and frame.attitude.heading_deg is not None,
+        heading_known=frame.attitude is not None and frame.attitude.heading_deg is not None,
         offset_m=pose.offset_m() if pose.placed else None,
         pose=pose,
         turn_deg=turn_deg,

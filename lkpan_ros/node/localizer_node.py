@@ -213,7 +213,7 @@ class LocalizerNode(LifecycleNode):
         back_s = self._stamps.jumped_back_s(stamp_s)
         if back_s is not None:
             localizer.reset()
-            sensors.forget_prior()
+            sensors.clock_set_back(stamp_s)
             self._statistics.clock_jump(back_s)
             self.get_logger().warning(
                 f"the clock of the pictures has gone back by {back_s:.1f} s: started anew, as by ~/reset"

@@ -77,9 +77,10 @@ class Sensors:
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
 
-    def forget_prior(self) -> None:
-        """What was heard of the position before the clock went back is of another time, however near its stamp."""
-        self._prior = None
+    def clock_set_back(self, stamp_s: float) -> None:
+        """Forget a prior that is stamped after a picture of the new time: it is of the time before, however near its stamp."""
+        if self._prior is not None and to_seconds(self._prior.header.stamp) > stamp_s:
+            self._prior = None
 
     @property
     def altitude_m(self) -> float:

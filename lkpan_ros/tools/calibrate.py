@@ -195,7 +195,7 @@ def _true_view(record: FlightRecord, view: GroundView, gallery: Gallery) -> NDAr
     """
     if record.view_truth:
         truth = gallery.frame.to_local(record.view_truth.lat_deg, record.view_truth.lon_deg)
-    elif record.vehicle and view.offset_m is not None and view.north_up:
+    elif record.vehicle and view.offset_m is not None and view.heading_known:
         truth = gallery.frame.to_local(record.vehicle.lat_deg, record.vehicle.lon_deg) + view.offset_m
     else:
         return None

@@ -95,11 +95,11 @@ def lever_of(attitude: Attitude, height_m: float = 100.0) -> Lever:
     return Lever.of(view_from(pose_of(attitude, height_m)))
 
 
-def view_from(pose: Pose, *, north_up: bool = True) -> GroundView:
+def view_from(pose: Pose, *, heading_known: bool = True) -> GroundView:
     """What it shows, which is nothing."""
     patch, mask = np.zeros((8, 8, 3), np.uint8), np.ones((8, 8), np.bool_)
-    turn_deg = 0.0 if north_up else pose.attitude.heading_deg or 0.0
-    return GroundView(patch, mask, north_up, pose.offset_m(), pose, turn_deg)
+    turn_deg = 0.0 if heading_known else pose.attitude.heading_deg or 0.0
+    return GroundView(patch, mask, heading_known, pose.offset_m(), pose, turn_deg)
 
 
 def everywhere(view_m: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -67,12 +67,12 @@ def as_view(patch: NDArray[np.uint8], **known: Any) -> GroundView:
     pose = Pose(Intrinsics.from_field_of_view(320, 240, 70.0), Attitude(0.0, 0.0), 100.0, placed=True)
     facts: dict[str, Any] = {
         "mask": np.ones(patch.shape[:2], np.bool_),
-        "north_up": True,
+        "heading_known": True,
         "offset_m": np.zeros(2),
         "pose": pose,
     }
     facts |= known
-    facts.setdefault("turn_deg", 0.0 if facts["north_up"] else facts["pose"].attitude.heading_deg)
+    facts.setdefault("turn_deg", 0.0 if facts["heading_known"] else facts["pose"].attitude.heading_deg)
     return GroundView(patch=patch, **facts)
 
 

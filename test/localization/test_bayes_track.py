@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -109,6 +110,25 @@ def test_after_long_silence_a_single_look_is_no_longer_enough_but_two_are(place:
     place.predict(0.1, NO_HEADING)
     place.update(said, everywhere)
     assert mass_near(place.belief, (0.0, 0.0)) > 0.95
+
+
+def test_what_was_not_looked_at_is_not_missed(place: BayesFilter) -> None:
+    place.belief = believed((0.45, 0.0, 0.0, 0.0), (0.45, 500.0, 0.0, 50.0))
+    said = replace(evidence((900.0, 900.0, 1e-6)), looks_deg=np.array([-9.0, 0.0, 9.0]))
+    place.update(said, everywhere)
+    looked, other = place.belief.weight[place.belief.weight > 0.01][::-1]
+    assert looked / other == pytest.approx(SETTINGS.miss_probability, rel=0.01)
+
+
+def test_waiting_makes_no_first_find_more_probable() -> None:
+    """On the ground, frame after frame is refused before it is looked at."""
+    fresh, waited = BayesFilter(SETTINGS), BayesFilter(SETTINGS)
+    for _ in range(300):
+        waited.predict(1.0, NO_HEADING)
+    for place in (fresh, waited):
+        place.update(evidence((0.0, 0.0, 1e-6)), everywhere)
+        place.update(evidence((0.0, 0.0, 40.0)), everywhere)
+    assert mass_near(waited.belief, (0.0, 0.0)) == pytest.approx(mass_near(fresh.belief, (0.0, 0.0)))
 
 
 def test_halves_of_news_weigh_as_much_as_the_whole_between_places_and_a_birth_less() -> None:

@@ -43,9 +43,9 @@ NOTHING = Registrations(
 )
 
 
-def view_under(tilt_deg: float = 0.0, heading_deg: float = 0.0, *, north_up: bool = True) -> GroundView:
+def view_under(tilt_deg: float = 0.0, heading_deg: float = 0.0, *, heading_known: bool = True) -> GroundView:
     pose = pose_of(Attitude(tilt_deg, heading_deg))
-    return as_view(PATCH, north_up=north_up, pose=pose, offset_m=pose.offset_m())
+    return as_view(PATCH, heading_known=heading_known, pose=pose, offset_m=pose.offset_m())
 
 
 def decide(
@@ -151,7 +151,7 @@ def test_where_a_view_was_found_the_vehicle_is_less_sure(
 
 
 def test_without_a_heading_the_tracks_heading_points_to_the_view(plain_gallery: Gallery) -> None:
-    view = view_under(25.0, 45.0, north_up=False)  # drawn as if it headed to the north-east
+    view = view_under(25.0, 45.0, heading_known=False)  # drawn as if it headed to the north-east
     fix = fixed(plain_gallery, believed((0.99, 0.0, 0.0, 90.0), sigma_m=2.0), view)
     seen_m = plain_gallery.frame.to_local(fix.view.lat_deg, fix.view.lon_deg)
     assert np.allclose(seen_m, (100.0 * np.tan(np.radians(25.0)), 0.0), atol=1e-3)

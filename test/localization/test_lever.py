@@ -98,7 +98,7 @@ def test_the_jacobian_is_that_of_the_offset(
 def test_where_the_heading_is_assumed_the_turn_is_the_heading(attitude: Attitude, assumed: float) -> None:
     """Whatever heading the view was drawn for."""
     drawn = pose_of(replace(attitude, heading_deg=assumed))
-    lever = Lever.of(view_from(drawn, north_up=False))
+    lever = Lever.of(view_from(drawn, heading_known=False))
     assert attitude.heading_deg is not None
     state = states(turn=attitude.heading_deg)
     assert np.allclose(lever.offset_m(state), pose_of(attitude).offset_m(), atol=1e-6)

@@ -39,9 +39,9 @@ shares = st.floats(-1, 1)
 FOREIGN = Chance(mean=0.1, spread=0.05)
 
 
-def tilted(attitude: Attitude, height_m: float = 100.0, *, north_up: bool = True) -> GroundView:
+def tilted(attitude: Attitude, height_m: float = 100.0, *, heading_known: bool = True) -> GroundView:
     pose = pose_of(attitude, height_m)
-    return as_view(PATCH, north_up=north_up, pose=pose, offset_m=pose.offset_m())
+    return as_view(PATCH, heading_known=heading_known, pose=pose, offset_m=pose.offset_m())
 
 
 def registered(
@@ -65,7 +65,7 @@ def registered(
 def measured(
     gallery: Gallery, found: Registrations, *views: GroundView, config: LocalizerConfig = CONFIG
 ) -> Evidence:
-    return measure(found, views, FOREIGN, gallery, config)
+    return measure(found, views, FOREIGN, gallery, config, [0.0])
 
 
 def vehicle(said: Evidence) -> Array:
@@ -188,7 +188,7 @@ def test_good_sensors_are_not_corrected_by_a_coarse_fit(plain_gallery: Gallery) 
 def test_without_a_heading_the_turn_is_the_heading(
     plain_gallery: Gallery, assumed: float, turn_deg: float
 ) -> None:
-    views = [tilted(Attitude(30.0, heading), north_up=False) for heading in (0.0, assumed)]
+    views = [tilted(Attitude(30.0, heading), heading_known=False) for heading in (0.0, assumed)]
     said = measured(plain_gallery, registered(turn_deg=turn_deg, view=1), *views)
     heading = math.radians(assumed + turn_deg)
     ahead_m = 100.0 * math.tan(math.radians(30.0))

@@ -101,20 +101,39 @@ def test_a_vehicle_that_pitches_or_banks_goes_where_it_heads(tilt: float, lean: 
 
 
 @settings(max_examples=40)
-@given(heading=angles, compass_error=st.floats(-60, 60), comes=st.booleans())
-def test_a_heading_that_comes_or_goes_leaves_what_is_known_of_it(
-    *, heading: float, compass_error: float, comes: bool
+@given(angles, angles, angles, st.floats(-60, 60))
+def test_a_heading_that_goes_while_the_vehicle_turns_is_followed_by_odometry(
+    odometry_yaw: float, heading: float, turn: float, compass_error: float
 ) -> None:
-    known, error = wrap_degrees(np.array(heading)), wrap_degrees(np.array(compass_error))
-    sensed, none = Attitude(30.0, heading - compass_error), Attitude(30.0, None)
     place = BayesFilter(CONFIG.filter)
-    place.belief = believed((0.9, 10.0, 20.0, float(known if comes else error)))
-    first, then = (none, sensed) if comes else (sensed, none)
+    place.belief = believed((0.9, 10.0, 20.0, compass_error))
+    before = frame(0.0, (0.0, 0.0), body(heading), 30.0, odometry_yaw, sensed=body(heading - compass_error))
+    after = frame(1.0, (5.0, 0.0), body(heading + turn), 30.0, odometry_yaw, heading_known=False)
+    assert np.allclose(advanced(place, before, after), [[15.0, 20.0]], atol=1e-6)
+    assert abs(wrap_degrees(place.belief.turn_deg - (heading + turn)))[0] < 1e-6
+
+
+def test_a_heading_that_goes_without_odometry_may_have_turned() -> None:
+    place = BayesFilter(CONFIG.filter)
+    place.belief = believed((0.9, 10.0, 20.0, 3.0))
     motion = Motion()
-    motion.advance(place, Frame(0.0, IMAGE, attitude=first), CONFIG)
-    motion.advance(place, Frame(0.1, IMAGE, attitude=then), CONFIG)
-    expected = error if comes else known
-    assert abs(wrap_degrees(place.belief.turn_deg - expected)) == pytest.approx(0.0, abs=1e-6)
+    motion.advance(place, Frame(0.0, IMAGE, attitude=Attitude(30.0, 40.0)), CONFIG)
+    motion.advance(place, Frame(1.0, IMAGE, attitude=Attitude(30.0, None)), CONFIG)
+    assert place.belief.turn_deg == pytest.approx([43.0])
+    assert place.belief.turn_sigma_deg[0] >= CONFIG.filter.turn_rate_sigma_dps
+
+
+def test_a_heading_that_comes_speaks_for_those_that_have_it_and_against_others() -> None:
+    place = BayesFilter(CONFIG.filter)
+    place.belief = believed((0.3, 0.0, 0.0, 92.0), (0.6, 500.0, 0.0, -80.0))
+    motion = Motion()
+    motion.advance(place, Frame(0.0, IMAGE, attitude=Attitude(30.0, None)), CONFIG)
+    motion.advance(place, Frame(0.01, IMAGE, attitude=Attitude(30.0, 90.0)), CONFIG)
+    right, wrong = place.belief.weight
+    assert right / wrong > 100.0 * 0.3 / 0.6
+    assert right + wrong + place.belief.elsewhere == pytest.approx(1.0)
+    assert 0.0 < place.belief.turn_deg[0] < 2.0  # between the compass and what was believed
+    assert place.belief.turn_deg[1] == pytest.approx(-170.0)
 
 
 def check_unknown_heading(

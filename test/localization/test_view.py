@@ -52,7 +52,7 @@ def test_a_ground_point_lands_where_the_patch_says_it_lies(
     centre = height * axis[:2] / -axis[2]
     frame = spot_frame(camera, attitude, height, centre + np.array([east, north]))
     view = ground_patch(frame, SIZE_M, SIZE_PX, replace(VIEW, min_coverage=0.05, min_contrast=0.0))
-    assert view.north_up
+    assert view.heading_known
     assert view.offset_m is not None
     assert np.allclose(view.offset_m, centre, atol=1e-6)
     weights = np.clip(view.patch[..., 0].astype(float) - 80.0, 0.0, None)
@@ -92,7 +92,7 @@ def test_unknown_attitude_or_camera_leaves_heading_and_place_unknown() -> None:
         Frame(0.0, striped()),
     ):
         view = ground_patch(frame, SIZE_M, SIZE_PX, VIEW)
-        assert not view.north_up
+        assert not view.heading_known
         assert view.offset_m is None
 
 
@@ -115,7 +115,7 @@ def test_an_assumed_heading_draws_the_view_that_a_known_one_does(
     frame = Frame(0.0, image, CAMERA, Attitude(tilt, None, roll), 110.0)
     assumed = ground_patch(frame, SIZE_M, 64, VIEW, turn_deg=heading)
     north = ground_patch(frame, SIZE_M, 64, VIEW)
-    assert (known.north_up, assumed.north_up) == (True, False)
+    assert (known.heading_known, assumed.heading_known) == (True, False)
     assert np.array_equal(assumed.patch, known.patch)
     assert known.offset_m is not None
     assert assumed.offset_m is not None
