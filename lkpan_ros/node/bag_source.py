@@ -57,10 +57,14 @@ class Bag:
     def __init__(self, path: Path, topics: Mapping[str, str]) -> None:
         self._path = path
         with _opened(path) as reader:
-            found = {name: info.msgtype or "" for name, info in reader.topics.items()}
+            try:
+                recorded = reader.topics
+            except Exception as error:  # rosbags adds up what metadata.yaml says, whatever that is
+                raise FlightError(f"{path}: its metadata is damaged ({error}); record it again") from error
+            found = {name: info.msgtype or "" for name, info in recorded.items()}
             self._topics = {kind: _topic(path, kind, topics.get(kind, ""), found) for kind in KINDS}
             self.image_type = found[self._topics["image"]]
-            self.images = reader.topics[self._topics["image"]].msgcount
+            self.images = recorded[self._topics["image"]].msgcount
 
     def messages(self) -> Iterator[BagMessage]:
         """The messages in the order of their recording.
@@ -72,9 +76,9 @@ class Bag:
 
         kinds = {topic: kind for kind, topic in self._topics.items() if topic}
         with _opened(self._path) as reader:
-            connections = [connection for connection in reader.connections if connection.topic in kinds]
-            start_ns = reader.start_time
             try:
+                connections = [c for c in reader.connections if c.topic in kinds]
+                start_ns = reader.start_time
                 for connection, time_ns, data in raw_messages(reader, connections):
                     yield BagMessage((time_ns - start_ns) * 1e-9, kinds[connection.topic], data)
             except Exception as error:

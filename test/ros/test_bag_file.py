@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import struct
 import tracemalloc
@@ -146,5 +147,18 @@ def test_a_record_longer_than_the_file_is_not_allocated(tmp_path: Path) -> None:
 def test_metadata_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     bag = write_bag(tmp_path / "bag", StoragePlugin.MCAP)
     (bag / "metadata.yaml").write_text(text)
+    with pytest.raises(FlightError, match="bag"):
+        contents(bag)
+
+
+@pytest.mark.parametrize(
+    ("stated", "false"), [(r"message_count: \d+", "message_count: many"), (r"name: /\S+", "name: [1, 2]")]
+)
+def test_metadata_of_the_wrong_types_is_refused(tmp_path: Path, stated: str, false: str) -> None:
+    bag = write_bag(tmp_path / "bag", StoragePlugin.SQLITE3)
+    metadata = bag / "metadata.yaml"
+    text, count = re.subn(stated, false, metadata.read_text())
+    assert count
+    metadata.write_text(text)
     with pytest.raises(FlightError, match="bag"):
         contents(bag)
