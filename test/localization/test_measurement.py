@@ -15,7 +15,6 @@ from lkpan_ros.localization.bayes_filter import BayesFilter
 from lkpan_ros.localization.belief import PLACE, TURN
 from lkpan_ros.localization.camera import Attitude
 from lkpan_ros.localization.config import LocalizerConfig
-from lkpan_ros.localization.headings import HEADINGS
 from lkpan_ros.localization.measurement import fit_sigma_m, heading_prior, log_odds, measure
 from lkpan_ros.localization.settings import with_values
 from lkpan_ros.localization.types import Registrations
@@ -195,7 +194,7 @@ def test_without_a_heading_the_turn_is_the_heading(
     way_m = (ahead_m * math.sin(heading), ahead_m * math.cos(heading))
     assert np.allclose(-vehicle(said)[PLACE], way_m, atol=1e-6)
     assert math.cos(math.radians(vehicle(said)[TURN]) - heading) == pytest.approx(1.0)
-    assert said.prior == pytest.approx([1.0 / HEADINGS])  # nothing is known of it beforehand
+    assert said.prior == pytest.approx([1.0 / 3.0])  # whatever it is: chance had eight tries
     assert said.errors.heading_deg is None
 
 
