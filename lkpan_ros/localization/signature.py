@@ -62,7 +62,8 @@ class PublicKey:
         Raises:
             SignatureError: There is no signature, it is by another key, or it is for another content.
         """
-        places = [folder / signature_name(file) for folder in (file.parent, also_in) if folder]
+        folders = dict.fromkeys(folder for folder in (file.parent, also_in) if folder)
+        places = [folder / signature_name(file) for folder in folders]
         found = next((place for place in places if place.is_file()), None)
         if found is None:
             raise SignatureError(
@@ -150,6 +151,10 @@ def _message(kind: str, sha256: str) -> bytes:
 def _read_key(path: Path, parse: Callable[[bytes], Any]) -> object:
     try:
         return parse(_read_small(path))
+    except FileNotFoundError as error:
+        raise SignatureError(
+            f"{path}: there is no such key; make one with lkpan_ros.tools.sign keygen"
+        ) from error
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise SignatureError(
             f"{path}: is no readable key in PEM ({error}); make one with lkpan_ros.tools.sign keygen"

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lkpan_ros.errors import SignatureError
 from lkpan_ros.localization.signature import (
     make_keys,
     read_private_key,
@@ -68,6 +69,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _keygen(options: argparse.Namespace) -> None:
     name = options.output.name
+    if not name or not options.output.parent.is_dir():
+        raise SignatureError(
+            f"--output {options.output}: give the name of the keys in a folder that exists, such as mission"
+        )
     private, public = options.output.with_name(f"{name}.key"), options.output.with_name(f"{name}.pub")
     key = make_keys(private, public)
     print(
@@ -77,8 +82,8 @@ def _keygen(options: argparse.Namespace) -> None:
 
 def _sign(options: argparse.Namespace) -> None:
     key = read_private_key(options.key)
-    for given in options.files:
-        path, kind, sha256 = _content(given)
+    contents = [_content(given) for given in options.files]  # all of them, before the first is signed
+    for path, kind, sha256 in contents:
         signature = (options.output or path.parent) / signature_name(path)
         write_signature(signature, key, kind, sha256)
         print(f"{signature}: {kind} {sha256}")
@@ -86,6 +91,8 @@ def _sign(options: argparse.Namespace) -> None:
 
 def _verify(options: argparse.Namespace) -> None:
     key = read_public_key(options.public_key)
+    if options.signatures is not None and not options.signatures.is_dir():
+        raise SignatureError(f"--signatures {options.signatures}: is no folder; give that of the signatures")
     for given in options.files:
         path, kind, sha256 = _content(given)
         key.require(kind, path, sha256, options.signatures)
@@ -99,6 +106,8 @@ def _content(given: str) -> tuple[Path, Kind, str]:
     from lkpan_ros.localization.signed_weights import weights_content  # noqa: PLC0415
 
     path = Path(given)
+    if path.suffix and not path.is_file():
+        raise SignatureError(f"{path}: there is no such file; give a gallery, weights or a calibration")
     if path.suffix == ".json":
         return path, "calibration", calibration_file.content_hash(calibration_file.read_calibration(path))
     if gallery_file.is_gallery(path):

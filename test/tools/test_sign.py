@@ -82,3 +82,33 @@ def test_a_damaged_file_is_not_signed(folder: Path, capsys: pytest.CaptureFixtur
     assert "altered" in capsys.readouterr().err
     assert not (folder / "city.gallery.sig").exists()
     assert main(["sign", "--key", str(folder / "mission.key"), str(folder / "nothing")]) == 2
+
+
+def test_nothing_is_signed_where_one_of_the_files_cannot_be(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = folder / "other.calibration.json"
+    files = [str(folder / "city.gallery"), str(missing)]
+    assert main(["sign", "--key", str(folder / "mission.key"), *files]) == 2
+    assert f"{missing}: there is no such file" in capsys.readouterr().err
+    assert not (folder / "city.gallery.sig").exists()
+
+
+@pytest.mark.parametrize("name", [".", "nowhere/mission"])
+def test_keys_need_a_name_in_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["keygen", "--output", name]) == 2
+    assert f"--output {name}: give the name of the keys" in capsys.readouterr().err
+
+
+def test_a_folder_of_signatures_that_is_none_is_told(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gallery, public = str(folder / "city.gallery"), str(folder / "mission.pub")
+    assert main(["sign", "--key", str(folder / "mission.key"), gallery]) == 0
+    assert main(["verify", "--public-key", public, "--signatures", str(folder / "no"), gallery]) == 2
+    assert "is no folder" in capsys.readouterr().err
+    assert main(["verify", "--public-key", str(folder / "other.pub"), gallery]) == 2
+    assert "there is no such key" in capsys.readouterr().err
