@@ -64,7 +64,7 @@ class RasterSheet:
         self.width, self.height = dataset.width, dataset.height
         self._path = path
         self._bands = _colour_bands(dataset, self.name)
-        self._palette = _palette(dataset)
+        self._palette = _palette(dataset, self.name)
         self._range = _value_range(dataset, self._bands, self.name)
 
     def read(self, column: int, row: int, width: int, height: int, shrink: int) -> NDArray[np.uint8]:
@@ -204,10 +204,14 @@ def _colour_bands(dataset: rasterio.DatasetReader, name: str) -> list[int]:
     return bands
 
 
-def _palette(dataset: rasterio.DatasetReader) -> NDArray[np.uint8] | None:
+def _palette(dataset: rasterio.DatasetReader, name: str) -> NDArray[np.uint8] | None:
     """256 x 3 colours of a paletted file, or None."""
     if dataset.colorinterp[0] != ColorInterp.palette:
         return None
+    if dataset.dtypes[0] != "uint8":
+        raise MapError(
+            f"{name}: has a palette of {dataset.dtypes[0]}; convert it (gdal_translate -expand rgb)"
+        )
     palette = np.zeros((256, 3), np.uint8)
     for index, colour in dataset.colormap(1).items():
         palette[index % 256] = colour[:3]

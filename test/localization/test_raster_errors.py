@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import rasterio
 from PIL import Image
 from rasterio.transform import Affine, from_origin
 
@@ -36,6 +37,17 @@ class TestErrors:
     def read(self, path: Path, crs: str | None) -> None:
         source = open_map(path, crs)
         source.read_local(LocalFrame(source.center), -40.0, 40.0, 160, 160, 0.5)
+
+    def test_a_palette_of_16_bits(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.tif"
+        colours = {index: (index % 256, 0, 0, 255) for index in range(65536)}
+        size = {"width": 200, "height": 200, "count": 1}
+        with rasterio.open(
+            path, "w", driver="GTiff", dtype="uint16", photometric="palette", **size, **UTM
+        ) as file:
+            file.write(np.full((1, 200, 200), 14_200, np.uint16))
+            file.write_colormap(1, colours)
+        self.check(path, "a.tif", "palette of uint16", "gdal_translate")
 
     def test_missing(self, tmp_path: Path) -> None:
         self.check(tmp_path / "no.tif", "no.tif", "give the path of a map")
