@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING
 
 from lkpan_ros.errors import ConfigError
@@ -11,6 +10,8 @@ from lkpan_ros.localization.image_file import read_image
 from lkpan_ros.localization.types import Frame
 
 if TYPE_CHECKING:
+    import argparse
+
     from lkpan_ros.localization.flight_log import FlightRecord
 
 
@@ -20,19 +21,10 @@ def add_camera_options(parser: argparse.ArgumentParser) -> None:
     lens.add_argument("--focal-px", type=float, help="focal length at the pictures' size, pixels")
     lens.add_argument("--hfov-deg", type=float, help="horizontal field of view, degrees")
     parser.add_argument(
-        "--tilt-deg", type=_tilt, default=0.0, help="tilt of the camera from straight down (default 0)"
+        "--tilt-deg", type=float, default=0.0, help="tilt of the camera from straight down (default 0)"
     )
     parser.add_argument("--ignore-heading", action="store_true", help="as if the heading were unknown")
     parser.add_argument("--ignore-height", action="store_true", help="as if the height were unknown")
-
-
-def _tilt(text: str) -> float:
-    tilt_deg = float(text)
-    if not 0.0 <= tilt_deg < 90.0:
-        raise argparse.ArgumentTypeError(
-            f"{text}: a camera that sees the ground is tilted by 0 to below 90 degrees"
-        )
-    return tilt_deg
 
 
 def read_frame(record: FlightRecord, options: argparse.Namespace) -> Frame:
@@ -42,6 +34,10 @@ def read_frame(record: FlightRecord, options: argparse.Namespace) -> Frame:
         ImageError: The picture cannot be read.
         ConfigError: The options describe no camera.
     """
+    if not 0.0 <= options.tilt_deg < 90.0:
+        raise ConfigError(
+            f"--tilt-deg {options.tilt_deg:g}: a camera that sees the ground is tilted by 0 to below 90 degrees"
+        )
     image = read_image(record.file)
     height_px, width_px = image.shape[:2]
     try:
