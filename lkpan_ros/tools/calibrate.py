@@ -224,7 +224,7 @@ def _read(path: Path) -> list[Look]:
             np.split(arrays[name], ends) for name in ("quality", "similarity", "prior", "right", "error_px")
         ]
         chances = [Chance(float(mean), float(spread)) for mean, spread in arrays["chance"]]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:  # texts for numbers too
         raise FlightError(
             f"{path}: no frames of a flight ({error}); give an --output of this command"
         ) from error
