@@ -77,6 +77,19 @@ def _check_work(width: int, height: int, data: bytes, name: str) -> None:
         )
 
 
+def _check_chunks(data: bytes, name: str) -> None:
+    """Of a PNG: OpenCV allocates as much as a chunk says that it has."""
+    start = 8
+    while start + 8 <= len(data):
+        length, kind = int.from_bytes(data[start : start + 4], "big"), data[start + 4 : start + 8]
+        if start + 12 + length > len(data):
+            raise ImageError(f"{name}: is truncated, a chunk of the PNG has no end ({len(data)} bytes)")
+        if kind == b"IEND":
+            return
+        start += 12 + length
+    raise ImageError(f"{name}: is truncated, the PNG has no end ({len(data)} bytes)")
+
+
 def _checked_header(data: bytes, name: str) -> tuple[int, int]:
     """Width and height in pixels."""
     stream = io.BytesIO(data)
@@ -86,6 +99,8 @@ def _checked_header(data: bytes, name: str) -> tuple[int, int]:
             # OpenCV make up what a truncated JPEG lacks.
             if picture.format == "JPEG" and data.find(b"\xff\xd9", stream.tell()) < 0:
                 raise ImageError(f"{name}: is truncated, the JPEG has no end ({len(data)} bytes)")
+            if picture.format == "PNG":
+                _check_chunks(data, name)
             return picture.size
     except UnidentifiedImageError as error:
         raise ImageError(

@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -38,3 +39,16 @@ def test_a_progressive_jpeg_of_many_scans_is_refused() -> None:
     first = data.find(b"\xff\xda")
     with pytest.raises(ImageError, match=r"in \d+ scans; send a JPEG that is not progressive"):
         decode_image(data[:first] + data[first:-2] * 30 + b"\xff\xd9", "a bomb")
+
+
+def test_a_chunk_longer_than_its_png_is_not_allocated() -> None:
+    """OpenCV takes 4 GB for it."""
+    data = bytearray(cv2.imencode(".png", np.zeros((48, 64, 3), np.uint8))[1].tobytes())
+    assert decode_image(bytes(data), "a.png").shape == (48, 64, 3)
+    at = data.index(b"IDAT") - 4
+    whole = bytes(data)
+    data[at : at + 2] = b"\xff\xff"
+    with pytest.raises(ImageError, match=r"a\.png: is truncated, a chunk"):
+        decode_image(bytes(data), "a.png")
+    with pytest.raises(ImageError, match=r"a\.png: .*truncated"):
+        decode_image(whole[:-12], "a.png")
