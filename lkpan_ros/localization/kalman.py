@@ -33,11 +33,9 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 LEAST_WEIGHT = 1e-6  # lighter hypotheses are not kept
-_ASTRAY_SIGMAS = 3.0
-_DIRECTIONS, _COMPASS_FAILS = (
-    8.0,
-    0.05,
-)  # a heading agrees by chance with one in eight; so often it is far off
+_ASTRAY_SIGMAS = 3.0  # a heading that errs by more is broken, not merely inexact
+_DIRECTIONS = 8.0  # a sensed heading agrees by chance with one in so many
+_COMPASS_FAILS = 0.05  # so often it is far off
 _LOOK_DEG = 10.0  # a view is found under a turn that is off by so much
 _PLACE_M = 15.0  # as far as a place reaches
 # How long errors of the sensors last: of the attitude's drift, of the height over ground that rises and falls.
@@ -176,7 +174,7 @@ def born_of(evidence: Evidence, weight: Array, max_speed_mps: float) -> Belief:
     count, errors = len(evidence.odds), evidence.errors
     mean: Array = np.zeros((count, STATES))
     mean[:, TURN], turn_m2 = _both(evidence.turn_deg, evidence.turn_sigma_deg, errors.heading_deg)
-    if errors.heading_deg is not None:  # a heading that errs so far errs for another reason
+    if errors.heading_deg is not None:  # what is known of a working compass says nothing of a broken one
         astray = np.abs(evidence.turn_deg) > _ASTRAY_SIGMAS * np.hypot(
             errors.heading_deg, evidence.turn_sigma_deg
         )
