@@ -60,10 +60,15 @@ def run(make_node: Callable[[], Runnable], args: Sequence[str] | None = None) ->
     status = 0
     try:
         rclpy.init(args=list(args) if args is not None else None)
-        node = make_node()
-        status = _spin(node, ctrl_c)
+        try:
+            node = make_node()
+            status = _spin(node, ctrl_c)
+        except Exception:
+            # A signal shuts the context down at any moment; whatever rclpy then stumbles over is no error.
+            if rclpy.ok():
+                raise
     except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        _forget_interrupt()
     except NAMED as error:
         status = _failed(error)
     finally:
@@ -90,6 +95,15 @@ def _failed(error: Exception) -> int:
     return 1
 
 
+def _forget_interrupt() -> None:
+    """Let the process end with its own status.
+
+    CPython ends itself by SIGINT where a Ctrl-C came out of the execution of a text (a dataclass that is imported is
+    made so), though it was caught since; the next such execution forgets it.
+    """
+    exec("")  # noqa: S102 - of nothing
+
+
 class _CtrlC:
     """What Python makes of a Ctrl-C; rclpy's own handler ends the spinning either way.
 
@@ -114,11 +128,6 @@ def _spin(node: Runnable, ctrl_c: _CtrlC) -> int:
         ctrl_c.interrupts = False
         executor.spin_until_future_complete(node.finished)
         return int(node.finished.result() or 0) if node.finished.done() else 0
-    except Exception:
-        # A signal shuts the context down at any moment; whatever rclpy then stumbles over is no error.
-        if rclpy.ok():
-            raise
-        return 0
     finally:
         executor.remove_node(cast("Node", node))
         executor.shutdown(timeout_sec=0.0)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
+from test.ros.graph import REPOSITORY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,3 +53,48 @@ def test_what_cannot_be_written_at_the_end_is_an_error_that_names_the_file(
     if status:
         assert str(tmp_path / folder) in ended.stderr + ended.stdout
         assert "Traceback" not in ended.stderr
+
+
+_INTERRUPTED = """
+import os, signal, sys
+import rclpy
+from rclpy.node import Node
+from rclpy.task import Future
+from lkpan_ros.node.process import run
+
+class Early(Node):
+    def __init__(self):
+        {before}
+        super().__init__("early")
+        self.finished = Future()
+
+    def start(self):
+        pass
+
+    def stop(self):
+        pass
+
+sys.exit(run(Early))
+"""
+
+
+@pytest.mark.usefixtures("_environment")
+@pytest.mark.parametrize(
+    "before",
+    [
+        'exec("raise KeyboardInterrupt")',  # a Ctrl-C in the import of a dataclass
+        "os.kill(os.getpid(), signal.SIGTERM)\n        while rclpy.ok(): pass",
+    ],
+)
+def test_a_signal_before_the_node_stands_ends_the_process_with_0(tmp_path: Path, before: str) -> None:
+    (tmp_path / "early.py").write_text(_INTERRUPTED.format(before=before))
+    ended = subprocess.run(
+        [sys.executable, "-m", "early"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
