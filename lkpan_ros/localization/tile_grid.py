@@ -62,12 +62,13 @@ def plan(source: MapSource, tile_size_m: float, stride_m: float, gsd_m: float | 
     exact_m = tile_size_m / tile_px
     bounds = source.local_bounds(LocalFrame(source.center))
     width_m, height_m = bounds.east - bounds.west, bounds.north - bounds.south
-    if min(width_m, height_m) < tile_size_m:
+    # A hundredth of a pixel is forgiven: a map of exactly one tile must not hang on the last digit of its projection.
+    width_px, height_px = math.floor(width_m / exact_m + 0.01), math.floor(height_m / exact_m + 0.01)
+    if min(width_px, height_px) < tile_px:
         raise MapError(
             f"{source.name}: the map is {width_m:.1f} x {height_m:.1f} m, smaller than one tile of {tile_size_m:g} m; "
             "give a larger map or a smaller --tile-size-m"
         )
-    width_px, height_px = math.floor(width_m / exact_m + 0.01), math.floor(height_m / exact_m + 0.01)
     _check_count(source, width_m, height_m, tile_size_m, stride_m)
     pixels = PixelGrid(
         west_m=bounds.west + (width_m - width_px * exact_m) / 2,
