@@ -112,13 +112,14 @@ class BayesFilter:
         vague = covariance[:, 0, 0] + covariance[:, 1, 1] > _DISSOLVED_M**2
         self.belief = moved.select(np.flatnonzero(~vague))
 
-    def hear_heading(self, sigma_deg: float) -> None:
+    def hear_heading(self, errors: SensorErrors) -> None:
         """Take in that a heading is sensed again, against which the hypotheses' turns are errors of it.
 
         Args:
-            sigma_deg: Of the sensed heading.
+            errors: Of the sensors, among them that heading.
         """
-        self.belief = with_heading(self.belief, max(sigma_deg, 1e-3))
+        assert errors.heading_deg is not None
+        self.belief = with_heading(self.belief, errors.heading_deg)
 
     def update(
         self, evidence: Evidence, on_map: Callable[[Array], NDArray[np.bool_]], *, news: float = 1.0

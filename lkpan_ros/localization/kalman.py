@@ -173,12 +173,10 @@ def born_of(evidence: Evidence, weight: Array, max_speed_mps: float) -> Belief:
     """A hypothesis where each alternative is, its velocity unknown, its sensors as good as they are said to be."""
     count, errors = len(evidence.odds), evidence.errors
     mean: Array = np.zeros((count, STATES))
-    mean[:, TURN], turn_m2 = _both(evidence.turn_deg, evidence.turn_sigma_deg, errors.heading_deg)
-    if errors.heading_deg is not None:  # what is known of a working compass says nothing of a broken one
-        astray = np.abs(evidence.turn_deg) > _ASTRAY_SIGMAS * np.hypot(
-            errors.heading_deg, evidence.turn_sigma_deg
-        )
-        mean[astray, TURN], turn_m2[astray] = evidence.turn_deg[astray], evidence.turn_sigma_deg[astray] ** 2
+    # What is known of a working compass says nothing of a broken one.
+    mean[:, TURN], turn_m2 = _both(
+        evidence.turn_deg, evidence.turn_sigma_deg, errors.heading_deg, up_to_sigmas=_ASTRAY_SIGMAS
+    )
     mean[:, HEIGHT], height_m2 = _both(evidence.height, evidence.height_sigma, errors.height_ratio)
     mean[:, PLACE] = evidence.view_m - evidence.lever.offset_m(mean)
     covariance: Array = np.zeros((count, STATES, STATES))
@@ -195,9 +193,19 @@ def born_of(evidence: Evidence, weight: Array, max_speed_mps: float) -> Belief:
     return Belief(weight, mean, covariance, np.full(count, NEW_TRACK), 0.0)
 
 
-def _both(value: Array, sigma: Array, known_sigma: float | None) -> tuple[Array, Array]:
-    """Mean and variance of what is measured and known to be 0 within `known_sigma`; None: not known at all."""
+def _both(
+    value: Array, sigma: Array, known_sigma: float | None, *, up_to_sigmas: float = math.inf
+) -> tuple[Array, Array]:
+    """Mean and variance of what is measured and known to be 0 within `known_sigma`.
+
+    Args:
+        value: (N,) float64, measured.
+        sigma: (N,) float64, of that.
+        known_sigma: None: nothing is known.
+        up_to_sigmas: What is measured further off contradicts what is known, and counts alone.
+    """
     if known_sigma is None:
-        return wrap_degrees(value), sigma**2
-    share = known_sigma**2 / (known_sigma**2 + sigma**2)
+        return value, sigma**2
+    agree = np.abs(value) <= up_to_sigmas * np.hypot(known_sigma, sigma)
+    share = np.where(agree, known_sigma**2 / (known_sigma**2 + sigma**2), 1.0)
     return share * value, share * sigma**2

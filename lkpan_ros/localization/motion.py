@@ -58,7 +58,7 @@ class Motion:
                 turn_sigma_deg=min(drift, _ODOMETRY_DRIFT_DPS) * math.sqrt(elapsed_s),
             )
         if before.heading_deg is None and frame.heading_deg is not None:
-            place.hear_heading(config.view.heading_sigma_deg)
+            place.hear_heading(SensorErrors.of(config.view, heading_known=True))
 
 
 def _heading(frame: Frame) -> float | None:
