@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import subprocess
 import sys
@@ -129,13 +130,39 @@ class Graph:
         self.node.create_subscription(kind, topic, messages.append, qos)
         return messages
 
-    def call(self, kind: Any, service: str, request: Any, needs: Process | None = None) -> Any:
+    def call(
+        self,
+        kind: Any,
+        service: str,
+        request: Any,
+        needs: Process | None = None,
+        again_s: float = math.inf,
+    ) -> Any:
+        """Call a service and await its answer.
+
+        Args:
+            kind: Of the service.
+            service: Its name.
+            request: For it.
+            needs: The process that answers.
+            again_s: What is not answered for so long is asked again. While a process that was killed is still thought
+                to be there, a request for the one in its place can be lost.
+        """
         client: Any = self.node.create_client(kind, service)
         self.await_(client.service_is_ready, f"service {service}", needs)
-        future = client.call_async(request)
-        self.await_(future.done, f"the answer of {service}", needs)
+        futures: list[Any] = []
+        asked_s = -math.inf
+
+        def answered() -> bool:
+            nonlocal asked_s
+            if time.monotonic() >= asked_s + again_s or not futures:
+                futures.append(client.call_async(request))
+                asked_s = time.monotonic()
+            return any(future.done() for future in futures)
+
+        self.await_(answered, f"the answer of {service}", needs)
         self.node.destroy_client(client)
-        return future.result()
+        return next(future.result() for future in futures if future.done())
 
 
 class LocalizerProcess:

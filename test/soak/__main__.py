@@ -186,12 +186,15 @@ class Soak:
         """Nothing happens: every picture is to be accounted for."""
         rig = self._rig
         self._await_status()
-        dropped, start_s = int(rig.status.get("dropped", 0)), time.monotonic()
+        before, start_s = rig.status, time.monotonic()
         rig.spin(_QUIET_S)
         end_s = time.monotonic()
         rig.spin(_LATE_S)
         self._await_status()
-        missing = unaccounted(rig.ledger.since(start_s, end_s), int(rig.status.get("dropped", 0)) - dropped)
+        heard, dropped = (int(rig.status[name]) - int(before[name]) for name in ("images", "dropped"))
+        if missing := unaccounted(rig.ledger.since(start_s, end_s), dropped):
+            sent = len(rig.ledger.since(start_s))
+            print(f"{missing} pictures without an account: {sent} sent, {heard} reached the node", flush=True)
         self._record.unaccounted += missing
 
     def _await_status(self) -> None:

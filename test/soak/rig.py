@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from test.soak.scene import Scene
 
 WITHIN_S = 60.0  # for anything that is awaited on a loaded machine, unless a fault says otherwise
+_AGAIN_S = 5.0  # a camera that was started anew may not have heard
 _LOCALIZER = {"image.reliability": "reliable", "image.depth": 10, "autostart": True}
 
 
@@ -149,9 +150,8 @@ class Rig:
         """Change the camera's parameters; `good()` takes all of them back."""
         parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
         request = SetParametersAtomically.Request(parameters=parameters)
-        self.graph.call(
-            SetParametersAtomically, "soak_camera/set_parameters_atomically", request, self.camera
-        )
+        service = "soak_camera/set_parameters_atomically"
+        self.graph.call(SetParametersAtomically, service, request, self.camera, again_s=_AGAIN_S)
 
     def good(self) -> None:
         """A camera without faults."""
