@@ -73,6 +73,9 @@ def deceptions(seconds: float) -> dict[str, Deception]:
         _whole("lens", Lens, "the lens distorts and nobody said so"),
         _whole("heading_20", partial(Heading, 20.0), "the heading is off by 20 degrees"),
         _whole("heading_180", partial(Heading, 180.0), "the heading is off by 180 degrees"),
+        for_a_while(
+            "heading_stale", StaleHeading, "the heading stays what it was, and is right again afterwards"
+        ),
         _whole("height_low_30", partial(Height, 0.7), "the height is 30 % too low"),
         _whole("height_high_30", partial(Height, 1.3), "the height is 30 % too high"),
         Deception(Variant("out_of_map", EXCURSION, everything), "out of the map for minutes, and back", True),
@@ -226,11 +229,30 @@ class Heading:
 
     def __call__(self, shot: TrialFrame) -> Frame:
         """The frame with another heading."""
-        attitude = shot.frame.attitude
-        assert attitude is not None
-        assert attitude.heading_deg is not None
-        wrong = replace(attitude, heading_deg=(attitude.heading_deg + self.error_deg) % 360.0)
-        return replace(shot.frame, attitude=wrong)
+        return _headed(shot.frame, (_heading_deg(shot.frame) + self.error_deg) % 360.0)
+
+
+class StaleHeading:
+    """The first heading for ever, as that of a GNSS track is while a vehicle hovers and turns."""
+
+    def __init__(self) -> None:
+        self._heading_deg: float | None = None
+
+    def __call__(self, shot: TrialFrame) -> Frame:
+        """The frame with that heading."""
+        self._heading_deg = _heading_deg(shot.frame) if self._heading_deg is None else self._heading_deg
+        return _headed(shot.frame, self._heading_deg)
+
+
+def _heading_deg(frame: Frame) -> float:
+    assert frame.attitude is not None
+    assert frame.attitude.heading_deg is not None
+    return frame.attitude.heading_deg
+
+
+def _headed(frame: Frame, heading_deg: float) -> Frame:
+    assert frame.attitude is not None
+    return replace(frame, attitude=replace(frame.attitude, heading_deg=heading_deg))
 
 
 @dataclass(frozen=True)

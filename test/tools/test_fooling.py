@@ -36,7 +36,7 @@ def shot(stamp_s: float) -> TrialFrame:
     image = np.random.default_rng(int(stamp_s)).integers(0, 256, (48, 64, 3), np.uint8)
     camera = Intrinsics.from_field_of_view(64, 48, 70.0)
     here = FRAME.point(10.0 * stamp_s, 0.0)
-    return TrialFrame(Frame(stamp_s, image, camera, Attitude(20.0, 350.0), 100.0), here, here)
+    return TrialFrame(Frame(stamp_s, image, camera, Attitude(20.0, (350.0 + stamp_s) % 360.0), 100.0), here, here)
 
 
 def told(name: str) -> list[Frame]:
@@ -73,6 +73,11 @@ def test_the_sensors_are_off_by_what_is_said() -> None:
     stated = told("focal_30")[0].intrinsics
     assert stated is not None
     assert stated.fx_px == pytest.approx(1.3 * honest.intrinsics.fx_px)
+
+
+def test_a_stale_heading_is_that_of_its_first_frame_and_right_again_afterwards() -> None:
+    headings = [frame.heading_deg for frame in told("heading_stale")]
+    assert headings == [*(350.0 + k for k in range(10)), *[0.0] * 10, *(10.0 + k for k in range(10))]
 
 
 def test_a_spoofed_prior_is_right_at_first_and_led_away_steadily() -> None:
