@@ -33,6 +33,7 @@ from lkpan_ros.localization.kalman import (
     looked_at,
     wandered,
     with_heading,
+    with_recovery,
 )
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class BayesFilter:
         displacement_m: Array | None = None,
         displacement_sigma_m: float = 0.0,
         turn_deg: float = 0.0,
-        turn_sigma_deg: float = 0.0,
+        turn_sigma_deg: Array | float = 0.0,
     ) -> None:
         """Let time pass.
 
@@ -93,7 +94,7 @@ class BayesFilter:
             displacement_m: (2,) or (K, 2) east and north by odometry, in metres; None: unknown.
             displacement_sigma_m: Of it, on each axis.
             turn_deg: Added to what the hypotheses say of the heading.
-            turn_sigma_deg: By how much the heading's error (or the unknown heading) may have changed.
+            turn_sigma_deg: By how much the heading's error (or the unknown heading) may have changed; one or (K,).
         """
         belief = self.belief
         if elapsed_s > 0.0:
@@ -106,11 +107,21 @@ class BayesFilter:
             mean, covariance = displaced(belief, elapsed_s, displacement_m, displacement_sigma_m)
         mean, covariance = drifted(mean, covariance, elapsed_s, errors)
         mean[:, TURN] = wrap_degrees(mean[:, TURN] + turn_deg)
-        covariance[:, TURN, TURN] += turn_sigma_deg**2
+        covariance[:, TURN, TURN] += np.square(turn_sigma_deg)
         self._unseen_s += elapsed_s
         moved = replace(belief, mean=mean, covariance=covariance)
         vague = covariance[:, 0, 0] + covariance[:, 1, 1] > _DISSOLVED_M**2
         self.belief = moved.select(np.flatnonzero(~vague))
+
+    def let_compass_recover(self, share: float, errors: SensorErrors) -> None:
+        """Reckon with a sensed heading that is far off being right again.
+
+        Args:
+            share: How probably it is.
+            errors: Of the sensors, among them that heading.
+        """
+        assert errors.heading_deg is not None
+        self.belief = _pruned(with_recovery(self.belief, share, errors.heading_deg))
 
     def hear_heading(self, errors: SensorErrors) -> None:
         """Take in that a heading is sensed again, against which the hypotheses' turns are errors of it.

@@ -57,8 +57,10 @@ class Headings:
         if belief.elsewhere > _LOST_MASS:
             lost_s = 0.0 if self._lost_since_s is None else stamp_s - self._lost_since_s
             return list(_ALL) if lost_s >= _TRUSTED_S and not self._under_all else [0.0]
-        astray = abs(turn_deg) > settings.turn_reach_deg + settings.turn_step_deg / 2.0
-        return [turn_deg, 0.0] if astray else [0.0]
+        if abs(turn_deg) <= settings.turn_reach_deg + settings.turn_step_deg / 2.0:
+            return [0.0]
+        followed = is_tracked(belief) and belief.turn_sigma_deg[0] < _TRACKED_TURN_DEG
+        return [turn_deg, 0.0] if followed else list(_ALL)
 
     def looked(self, stamp_s: float, belief: Belief, looks: int, *, sensed: bool) -> None:
         """Remember how a look ended; frames that were refused before are none.
@@ -82,7 +84,7 @@ def turns_to_try(
     """By which the patches of a frame are turned further when they are laid on the map, degrees clockwise."""
     if len(views) == HEADINGS:
         return turns_within(180.0 / HEADINGS, settings.turn_step_deg)
-    if is_tracked(belief):
+    if is_tracked(belief) and len(views) == 1:
         centre_deg = float(wrap_degrees(belief.turn_deg[0] - views[0].turn_deg))
         reach_deg = 2.0 * min(float(belief.turn_sigma_deg[0]), _TRACKED_TURN_DEG)
         return turns_within(reach_deg, settings.turn_step_deg, centre_deg)

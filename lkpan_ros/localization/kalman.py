@@ -89,6 +89,36 @@ def _wandering(elapsed_s: float, settings: FilterSettings) -> tuple[Array, Array
     return step, noise
 
 
+def astray(belief: Belief, sigma_deg: float) -> NDArray[np.bool_]:
+    """(K,): under which hypotheses the compass, which errs by `sigma_deg` where it works, is broken."""
+    off: NDArray[np.bool_] = np.abs(belief.turn_deg) > _ASTRAY_SIGMAS * np.hypot(
+        sigma_deg, belief.turn_sigma_deg
+    )
+    return off
+
+
+def with_recovery(belief: Belief, share: float, sigma_deg: float) -> Belief:
+    """Hypotheses under which the compass is broken, split into those and what they are should it work again.
+
+    A heading taken from the way flown errs by any angle while the vehicle hovers, and no longer once it flies.
+
+    Args:
+        belief: Of it those that are astray are meant.
+        share: Of their weight that recovers.
+        sigma_deg: Of the error of a compass that works.
+    """
+    off = astray(belief, sigma_deg)
+    rows = np.concatenate([np.arange(len(belief)), np.flatnonzero(off)])
+    weight, mean, covariance = belief.weight[rows], belief.mean[rows], belief.covariance[rows]
+    works = slice(len(belief), None)
+    weight[: len(belief)][off] *= 1.0 - share
+    weight[works] *= share
+    mean[works, TURN] = 0.0
+    covariance[works, TURN] = covariance[works, :, TURN] = 0.0
+    covariance[works, TURN, TURN] = sigma_deg**2
+    return Belief(weight, mean, covariance, belief.track[rows], belief.elsewhere)
+
+
 def looked_at(belief: Belief, evidence: Evidence) -> NDArray[np.bool_]:
     """(K,): whether the view was laid on the map under the turn of each hypothesis: else it could not be found."""
     if evidence.looks_deg is None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from lkpan_ros.localization.belief import SensorErrors
 from lkpan_ros.localization.geodesy import wrap_degrees
+from lkpan_ros.localization.kalman import astray
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,11 +39,11 @@ class Motion:
         # What a hypothesis knows is the heading's error as long as a heading is sensed, else the heading itself.
         compared = None not in (before.heading_deg, frame.heading_deg)
         turn_deg = 0.0 if compared else (before.heading_deg or 0.0) - (frame.heading_deg or 0.0)
-        drift = config.filter.turn_rate_sigma_dps
-        if (
-            compared and errors.heading_deg is not None
-        ):  # from right to wrong by its own error within the memory
-            drift = errors.heading_deg * math.sqrt(2.0 / _COMPASS_MEMORY_S)
+        drift: NDArray[np.float64] | float = config.filter.turn_rate_sigma_dps
+        if compared and errors.heading_deg is not None:
+            # From right to wrong by its own error within the memory; one that is broken tells nothing.
+            working = errors.heading_deg * math.sqrt(2.0 / _COMPASS_MEMORY_S)
+            drift = np.where(astray(place.belief, errors.heading_deg), drift, working)
         if before.odometry is None or frame.odometry is None:
             place.predict(elapsed_s, errors, turn_deg=turn_deg, turn_sigma_deg=drift * math.sqrt(elapsed_s))
         else:
@@ -55,8 +56,10 @@ class Motion:
                 displacement_sigma_m=config.filter.odometry_sigma_ratio * math.hypot(*step_m)
                 + _ODOMETRY_JITTER_M,
                 turn_deg=turn_deg - (0.0 if compared else yaw_deg),
-                turn_sigma_deg=min(drift, _ODOMETRY_DRIFT_DPS) * math.sqrt(elapsed_s),
+                turn_sigma_deg=np.minimum(drift, _ODOMETRY_DRIFT_DPS) * math.sqrt(elapsed_s),
             )
+        if compared:
+            place.let_compass_recover(-math.expm1(-elapsed_s / _COMPASS_MEMORY_S), errors)
         if before.heading_deg is None and frame.heading_deg is not None:
             place.hear_heading(SensorErrors.of(config.view, heading_known=True))
 

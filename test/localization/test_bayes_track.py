@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SETTINGS = FilterSettings(loss_rate_per_s=0.01, miss_probability=0.1)
 LOSSLESS = FilterSettings(loss_rate_per_s=0.0, miss_probability=0.1)
 SPEED_MPS = 8.0
+HEADING = replace(NO_HEADING, heading_deg=5.0)
 
 
 def follow(place: BayesFilter, east_m: Sequence[float], odds: float = 20.0, step_s: float = 1.0) -> None:
@@ -110,6 +111,17 @@ def test_after_long_silence_a_single_look_is_no_longer_enough_but_two_are(place:
     place.predict(0.1, NO_HEADING)
     place.update(said, everywhere)
     assert mass_near(place.belief, (0.0, 0.0)) > 0.95
+
+
+def test_a_track_goes_on_where_its_compass_works_again(place: BayesFilter) -> None:
+    place.belief = believed((0.95, 0.0, 0.0, -100.0))
+    place.let_compass_recover(0.02, HEADING)
+    said = replace(
+        evidence((2.0, 0.0, 100.0), turn_deg=[1.0], errors=HEADING), looks_deg=np.array([-100.0, 0.0])
+    )
+    place.update(said, everywhere)
+    assert mass_near(place.belief, (0.0, 0.0)) > 0.95
+    assert place.belief.turn_deg[0] == pytest.approx(1.0, abs=1.0)
 
 
 def test_what_was_not_looked_at_is_not_missed(place: BayesFilter) -> None:

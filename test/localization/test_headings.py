@@ -39,8 +39,11 @@ def test_a_heading_that_was_away_is_trusted_anew() -> None:
     assert looks(headings, [100.0, 104.0, 106.0], LOST) == [1, 1, HEADINGS]
 
 
-def test_a_place_with_a_heading_far_off_is_looked_at_under_both() -> None:
-    assert Headings().turns_deg(0.0, believed((0.8, 0.0, 0.0, 50.0)), SETTINGS, sensed=True) == [50.0, 0.0]
+def test_a_place_with_a_heading_far_off_is_looked_at_under_both_while_it_is_followed() -> None:
+    assert Headings().turns_deg(0.0, believed((0.95, 0.0, 0.0, 50.0)), SETTINGS, sensed=True) == [50.0, 0.0]
+    vague = believed((0.95, 0.0, 0.0, 50.0), turn_sigma_deg=40.0)
+    for doubtful in (vague, believed((0.8, 0.0, 0.0, 50.0))):
+        assert len(Headings().turns_deg(0.0, doubtful, SETTINGS, sensed=True)) == HEADINGS
     assert Headings().turns_deg(0.0, believed((0.8, 0.0, 0.0, 5.0)), SETTINGS, sensed=True) == [0.0]
     followed = Headings().turns_deg(0.0, believed((0.95, 0.0, 0.0, -50.0)), SETTINGS, sensed=False)
     assert followed == [310.0]
