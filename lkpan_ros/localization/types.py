@@ -141,6 +141,11 @@ class Matches:
     rotation: NDArray[np.int64]
     turn_deg: NDArray[np.float64]
 
+    @property
+    def best_turn_deg(self) -> float:
+        """Of the view that looks most like some tile; 0 where there is no tile."""
+        return float(self.turn_deg[0]) if len(self.turn_deg) else 0.0
+
 
 @dataclass(frozen=True, eq=False)
 class Registrations:

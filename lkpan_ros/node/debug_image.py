@@ -27,10 +27,12 @@ def draw(
     outcome: Fix | Rejection, frame: Frame, gallery: Gallery, settings: ViewSettings
 ) -> NDArray[np.uint8]:
     """The view and its best tiles side by side, H x W x 3 uint8 RGB."""
+    turn_deg = outcome.matches.best_turn_deg if outcome.matches is not None else 0.0
+    view = _view(frame, gallery, settings, turn_deg)
     if isinstance(outcome, Fix):
-        cells = [_cell(_view(frame, gallery, settings), f"fix {outcome.probability:.2f}", _GREEN)]
+        cells = [_cell(view, f"fix {outcome.probability:.2f}", _GREEN)]
     else:
-        cells = [_cell(_view(frame, gallery, settings), outcome.reason.value, _RED)]
+        cells = [_cell(view, outcome.reason.value, _RED)]
     if outcome.matches is not None:
         matches = outcome.matches
         for tile, similarity, turn_deg in zip(
@@ -41,10 +43,10 @@ def draw(
     return np.hstack(cells)
 
 
-def _view(frame: Frame, gallery: Gallery, settings: ViewSettings) -> NDArray[np.uint8]:
-    """The ground patch, or the middle of the frame where there is none."""
+def _view(frame: Frame, gallery: Gallery, settings: ViewSettings, turn_deg: float) -> NDArray[np.uint8]:
+    """The ground patch as it was turned for its best tile, or the middle of the frame where there is none."""
     try:
-        return ground_patch(frame, gallery.tile_size_m, gallery.tile_px, settings).patch
+        return ground_patch(frame, gallery.tile_size_m, gallery.tile_px, settings, turn_deg=turn_deg).patch
     except Refusal:
         height, width = frame.image.shape[:2]
         side = min(height, width)

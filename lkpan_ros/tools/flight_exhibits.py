@@ -67,8 +67,8 @@ class Exhibit:
         file: Name of the picture.
         patch: WebP of the ground patch as it was encoded, north-up; None where there is none because the view was
             refused.
-        assumed_heading_deg: For which the patch is drawn where the heading is unknown, clockwise from north: as the
-            fix says, else as its best tile. None: the heading is known.
+        assumed_heading_deg: For which the patch is drawn where the heading is unknown or mistrusted, clockwise from
+            north: as the fix says, else as its best tile. None: the heading is known.
         picture: WebP of the frame itself where there is no patch, or None where it could not be read.
         matches: The best tiles, best first.
         registration: The best one, or None where the frame was refused before it.
@@ -100,13 +100,13 @@ class Exhibits:
 
     def add(self, file: Path, frame: Frame | None, result: Fix | Rejection) -> None:
         """Keep the next frame; None: its picture could not be read."""
-        heading_deg = None if frame is None else _assumed_heading(frame, result)
-        patch = None if frame is None else self._patch(frame, heading_deg or 0.0)
+        turn_deg = 0.0 if frame is None else _turn_deg(frame, result)
+        patch = None if frame is None else self._patch(frame, turn_deg)
         picture = None if patch is not None or frame is None or frame.image.size == 0 else frame.image
         exhibit = Exhibit(
             file=str(file),
             patch=None if patch is None else webp(patch, self._patch_px),
-            assumed_heading_deg=heading_deg,
+            assumed_heading_deg=None if frame is None else _assumed_heading(frame, turn_deg),
             picture=None if picture is None else webp(picture, self._patch_px),
             matches=_best_tiles(result),
             registration=_best_registration(result),
@@ -116,11 +116,11 @@ class Exhibits:
                 self.tiles[match.tile] = webp(self._gallery.tile_image(match.tile), _TILE_PX)
         self.of_frames.append(exhibit)
 
-    def _patch(self, frame: Frame, heading_deg: float) -> NDArray[np.uint8] | None:
+    def _patch(self, frame: Frame, turn_deg: float) -> NDArray[np.uint8] | None:
         """Made anew: the localizer keeps none."""
         size_m, size_px = self._gallery.tile_size_m, self._gallery.tile_px
         try:
-            return ground_patch(frame, size_m, size_px, self._view, turn_deg=heading_deg).patch
+            return ground_patch(frame, size_m, size_px, self._view, turn_deg=turn_deg).patch
         except Refusal:
             return None
 
@@ -137,13 +137,17 @@ def webp(image: NDArray[np.uint8], longest_px: int, quality: int = _WEBP_QUALITY
     return data.tobytes()
 
 
-def _assumed_heading(frame: Frame, result: Fix | Rejection) -> float | None:
-    if frame.attitude is not None and frame.attitude.heading_deg is not None:
-        return None
-    if isinstance(result, Fix) and result.heading_deg is not None:
+def _turn_deg(frame: Frame, result: Fix | Rejection) -> float:
+    """By which the patch is drawn, clockwise of the sensed heading, or of north where none is sensed."""
+    if frame.heading_deg is None and isinstance(result, Fix) and result.heading_deg is not None:
         return result.heading_deg
-    matches = result.matches
-    return float(matches.turn_deg[0]) if matches is not None and len(matches.tile) else 0.0
+    return result.matches.best_turn_deg if result.matches is not None else 0.0
+
+
+def _assumed_heading(frame: Frame, turn_deg: float) -> float | None:
+    if frame.heading_deg is not None and turn_deg == 0.0:
+        return None
+    return ((frame.heading_deg or 0.0) + turn_deg) % 360.0
 
 
 def _best_tiles(result: Fix | Rejection) -> tuple[ShownMatch, ...]:

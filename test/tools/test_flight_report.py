@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lkpan_ros.localization.camera import Attitude, Intrinsics
 from lkpan_ros.localization.config import ViewSettings
 from lkpan_ros.localization.outcomes import FrameOutcome
-from lkpan_ros.localization.types import Reason, Rejection
+from lkpan_ros.localization.types import Frame, Matches, Reason, Rejection
+from lkpan_ros.localization.view import ground_patch
 from lkpan_ros.tools.flight_exhibits import Exhibits, webp
 from lkpan_ros.tools.flight_report import WhatWasRun, json_for_html, write_report
 from lkpan_ros.tools.report_data import page_data
@@ -61,6 +64,28 @@ def test_every_frame_carries_what_was_stated_and_seen(page: str) -> None:
         "filter",
         "decide",
     ]
+
+
+@pytest.mark.parametrize(
+    ("sensed_deg", "turn_deg", "stated_deg"),
+    [(30.0, 0.0, None), (30.0, 90.0, 120.0), (None, 90.0, 90.0)],
+)
+def test_a_patch_is_shown_as_it_was_turned_for_its_best_tile(
+    sensed_deg: float | None, turn_deg: float, stated_deg: float | None
+) -> None:
+    gallery = grid_gallery(0, 49)
+    image = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
+    camera = Intrinsics.from_field_of_view(160, 120, 60.0)
+    frame = Frame(0.0, image, camera, Attitude(5.0, sensed_deg), 60.0)
+    one = np.zeros(1, np.int64)
+    matches = Matches(one, np.ones(1, np.float32), gallery.positions_m[:1], one, np.array([turn_deg]))
+    exhibits = Exhibits(gallery, ViewSettings(), 1)
+    exhibits.add(Path("frame.jpg"), frame, Rejection(0.0, Reason.AMBIGUOUS, "", 0.5, matches))
+    shown = exhibits.of_frames[0]
+    assert shown.assumed_heading_deg == stated_deg
+    heading = replace(frame, attitude=Attitude(5.0, stated_deg or sensed_deg))
+    drawn = ground_patch(heading, gallery.tile_size_m, gallery.tile_px, ViewSettings()).patch
+    assert shown.patch == webp(drawn, gallery.tile_px)
 
 
 def test_tiles_are_stored_once_each(page: str) -> None:

@@ -36,7 +36,9 @@ def shot(stamp_s: float) -> TrialFrame:
     image = np.random.default_rng(int(stamp_s)).integers(0, 256, (48, 64, 3), np.uint8)
     camera = Intrinsics.from_field_of_view(64, 48, 70.0)
     here = FRAME.point(10.0 * stamp_s, 0.0)
-    return TrialFrame(Frame(stamp_s, image, camera, Attitude(20.0, (350.0 + stamp_s) % 360.0), 100.0), here, here)
+    return TrialFrame(
+        Frame(stamp_s, image, camera, Attitude(20.0, (350.0 + stamp_s) % 360.0), 100.0), here, here
+    )
 
 
 def told(name: str) -> list[Frame]:
