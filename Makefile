@@ -8,6 +8,10 @@ PYTEST := $(PY) -m pytest -n auto --maxprocesses 8
 REQUIREMENTS := $(sort $(wildcard requirements/*.txt))
 STAMP := $(VENV)/.requirements-$(shell cat $(REQUIREMENTS) | sha256sum | cut -c1-16)
 
+# A failed `pip` must not hide behind the filter of its output.
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+
 # A sourced ROS installation must not mix with the ROS wheels of .venv.
 unexport PYTHONPATH PYTHONHOME LD_LIBRARY_PATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
 unexport ROS_DISTRO ROS_VERSION ROS_PYTHON_VERSION RMW_IMPLEMENTATION
@@ -25,7 +29,8 @@ $(STAMP): $(REQUIREMENTS)
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "python3-venv is missing: apt-get install python3-venv" >&2; exit 1; }
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (about 3 minutes and 7 GB the first time) ..."
-	@$(PY) -m pip install --quiet --disable-pip-version-check $(addprefix -r ,$(REQUIREMENTS))
+	@$(PY) -m pip install --disable-pip-version-check --progress-bar off $(addprefix -r ,$(REQUIREMENTS)) \
+		| sed -nu 's/^\(Collecting [^ (]*\|Installing collected packages\).*/  \1/p'
 	@rm -f $(VENV)/.requirements-* && touch $@
 
 demo: $(STAMP)  ## fly over the built-in world: camera and localizer as two processes, picture in demo_output/

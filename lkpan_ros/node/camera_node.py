@@ -116,10 +116,15 @@ class CameraNode(Node):
             pass
         self._stopping.wait(_SETTLE_S)
 
+    def _announce(self, count: int) -> None:
+        rate = f"at {self._config.source.rate:g} times the pace of the flight"
+        self.get_logger().info(f"playing {count} pictures on {self._topics.image_topics}, {rate}")
+        self._topics.frame_count(count)
+
     def _play_shots(self, source: ShotSource, start: Time) -> int:
         settings, sent = self._config.source, 0
         numbers = tuple(play(source, settings.start_s, settings.end_s, settings.max_frames))
-        self._topics.frame_count(len(numbers))
+        self._announce(len(numbers))
         pace = _Pace(settings.rate, settings.start_s, self._stopping)
         for number in numbers:
             try:
@@ -139,7 +144,7 @@ class CameraNode(Node):
     def _play_bag(self, bag: Bag) -> int:
         settings, sent = self._config.source, 0
         count = min(bag.images, settings.max_frames or bag.images)
-        self._topics.frame_count(count)
+        self._announce(count)
         pace = _Pace(settings.rate, settings.start_s, self._stopping)
         for message in bag.messages():
             if message.time_s < settings.start_s:

@@ -76,6 +76,11 @@ class CameraPublishers:
             publishers["compressed"] = self._create(CompressedImage, f"{_IMAGE}/compressed", qos)
         return publishers
 
+    @property
+    def image_topics(self) -> str:
+        """Where the pictures go, for people."""
+        return " and ".join(publisher.topic_name for publisher in self._images.values())
+
     def subscribers(self) -> int:
         """How many subscribe to the pictures."""
         return sum(publisher.get_subscription_count() for publisher in self._images.values())

@@ -37,6 +37,12 @@ if TYPE_CHECKING:
     from lkpan_model.encoder import Encoder
 
 
+_NO_LENS = (
+    "neither --focal-px nor --hfov-deg is given: how much ground a picture shows is unknown, its middle is taken for a "
+    "tile, and fixes are of the view"
+)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns its exit status."""
     return run(lambda: _evaluate(_parser().parse_args(arguments)))
@@ -65,6 +71,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     facts = [*_facts(options, gallery, encoder), ("calibration", calibration.describe(config))]
     config = calibration.apply(config)
     records = read_flight(options.flight)
+    if not _has_lens(options):
+        print(f"note: {_NO_LENS}", file=sys.stderr)
     options.output.mkdir(parents=True, exist_ok=True)
 
     localizer = Localizer(gallery, encoder, config)
@@ -94,6 +102,10 @@ def _evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _has_lens(options: argparse.Namespace) -> bool:
+    return options.focal_px is not None or options.hfov_deg is not None
+
+
 def _outcome(
     localizer: Localizer, record: FlightRecord, options: argparse.Namespace, exhibits: Exhibits
 ) -> FrameOutcome:
@@ -111,6 +123,7 @@ def _outcome(
 
 def _facts(options: argparse.Namespace, gallery: Gallery, encoder: Encoder) -> list[tuple[str, str]]:
     """What was run, for the page."""
+    lens = [] if _has_lens(options) else [("  lens", _NO_LENS)]
     given = {name: getattr(options, name) for name in ("focal_px", "hfov_deg", "tilt_deg")}
     words = [f"--{name.replace('_', '-')} {value:g}" for name, value in given.items() if value is not None]
     ignored = [name for name in ("heading", "height") if getattr(options, f"ignore_{name}")]
@@ -125,6 +138,7 @@ def _facts(options: argparse.Namespace, gallery: Gallery, encoder: Encoder) -> l
         ("weights", str(options.weights)),
         ("  SHA-256", encoder.identity.weights_hash),
         ("camera", " ".join([*words, *(f"--ignore-{name}" for name in ignored)])),
+        *lens,
         ("software", software()),
         ("made", time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())),
     ]
