@@ -43,15 +43,12 @@ from benchmarks.search_data import (
     positions_m,
     real_sample,
 )
+from benchmarks.search_opening import opening
 from benchmarks.search_picture import case_of, draw
 from lkpan_model.whole_file import write_whole
-from lkpan_ros.localization import gallery_file
-from lkpan_ros.localization.gallery import Gallery
 from lkpan_ros.localization.gallery_index import EXACT, CompressedIndex, ExactIndex
-from lkpan_ros.localization.gallery_info import GalleryInfo, IndexInfo
-from lkpan_ros.localization.geodesy import LatLon
+from lkpan_ros.localization.gallery_info import IndexInfo
 from lkpan_ros.localization.index_build import MEMORY_BYTES, build_index, choose_spec, exact_best
-from lkpan_ros.localization.mosaic import BLOCK_PX, MosaicWriter, PixelGrid
 from lkpan_ros.localization.tile_places import TilePlaces
 from lkpan_ros.tools.trial_site import STRIDE_M
 
@@ -101,7 +98,7 @@ def measure(
         "ms_p99": float(np.percentile(times, 99)),
     }
     if blob is not None and tiles.shape == (BAR_TILES, LITE):
-        facts["opening"] = _opening(tiles, info, blob, views[0], folder / "opening.gallery")
+        facts["opening"] = opening(tiles, info, blob, views[0], folder / "opening.gallery", CANDIDATES)
     print({name: round(v, 4) if isinstance(v, float) else v for name, v in facts.items()}, flush=True)
     return [*_beside_exact(index, tiles, views, turns), *_near(index, tiles, views, turns)], facts
 
@@ -184,55 +181,6 @@ def _near(
 def _milliseconds(contenders: dict[str, Callable[[], object]], turns: int) -> dict[str, list[float]]:
     seconds = in_turns(contenders, turns, time.thread_time)
     return {name: [value * 1e3 for value in values] for name, values in seconds.items()}
-
-
-def _opening(
-    tiles: NDArray[np.float16],
-    info: IndexInfo,
-    blob: NDArray[np.uint8],
-    view: NDArray[np.float32],
-    path: Path,
-) -> dict[str, float]:
-    """A gallery of these tiles: bytes, seconds until it is open, seconds of the first search, memory taken."""
-    writer = MosaicWriter(PixelGrid(0.0, 0.0, 0.5, 1, 1))
-    writer.add_row(np.zeros((BLOCK_PX, BLOCK_PX, 3), np.uint8), np.ones((BLOCK_PX, BLOCK_PX), np.bool_))
-    mosaic = writer.finish()
-    words = GalleryInfo(
-        LatLon(47.0, 8.0),
-        90.0,
-        STRIDE_M,
-        180,
-        mosaic.grid,
-        "grown",
-        "EPSG:4326",
-        (8.0, 47.0, 8.0, 47.0),
-        {},
-        "",
-        info,
-    )
-    pixels = {name: getattr(mosaic, name) for name in ("data", "offsets", "mask_row", "masks")}
-    arrays = {"descriptors": tiles, "positions_m": positions_m(len(tiles)), "index": blob, **pixels}
-    gallery_file.write(path, words.to_json(), arrays)
-    anonymous = _anonymous_bytes()
-    began = time.perf_counter()
-    gallery = Gallery.load(path)
-    opened = time.perf_counter()
-    gallery.search(view[None], CANDIDATES)
-    done = time.perf_counter()
-    figures = {
-        "bytes": float(path.stat().st_size),
-        "open_s": opened - began,
-        "first_search_s": done - opened,
-        "anonymous_bytes_per_tile": (_anonymous_bytes() - anonymous) / len(tiles),
-    }
-    path.unlink()
-    return figures
-
-
-def _anonymous_bytes() -> int:
-    """Memory of this process that no file backs."""
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
 
 
 def main() -> int:

@@ -36,6 +36,7 @@ from training.pretrained import imagenet_lite0
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from training.evaluation_run import Outcome
     from training.layouts import Direction
 
 
@@ -76,16 +77,8 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     )
     title = f"{options.weights}: {encoder.identity}, {encoder.precision} on {encoder.device}"
     print(title + (f"; ids {options.ids}" if ids else ""))
-    results = []
-    for direction in directions:
-        outcome = evaluate_direction(encoder, direction, settings)
-        results.append(to_json(outcome))
-        print(f"\n{table(outcome)}")
-        if options.offsets:
-            picture = options.output / file_name(outcome)
-            draw_offsets(picture, outcome, title)
-            results[-1]["offsets"]["picture"] = str(picture)
-            print(f"map of the offsets: {picture}")
+    outcomes = (evaluate_direction(encoder, direction, settings) for direction in directions)
+    results = [_told(outcome, title, options) for outcome in outcomes]
     result = {
         "weights": str(options.weights),
         "encoder": encoder.identity.to_dict(),
@@ -100,6 +93,18 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     if options.json:
         write_whole(options.json, (json.dumps(result, indent=1) + "\n").encode())
     print(json.dumps(result))
+    return result
+
+
+def _told(outcome: Outcome, title: str, options: argparse.Namespace) -> dict[str, Any]:
+    """A direction's figures as JSON, its table printed and its offsets drawn."""
+    result = to_json(outcome)
+    print(f"\n{table(outcome)}")
+    if options.offsets:
+        picture = options.output / file_name(outcome)
+        draw_offsets(picture, outcome, title)
+        result["offsets"]["picture"] = str(picture)
+        print(f"map of the offsets: {picture}")
     return result
 
 
@@ -172,16 +177,17 @@ def _parser() -> argparse.ArgumentParser:
         default=1,
         help="quarter turns of a query, summed (default 1)",
     )
-    add("--json", type=Path, metavar="FILE", help="also write the last line to a file")
-    add(
-        "--output",
-        type=Path,
-        default=Path("runs/evaluation"),
-        metavar="DIR",
-        help="pictures (default %(default)s)",
-    )
     add("--ids", default="", metavar="LIST", help="only these: 0110-0169,0330-0369, of queries and gallery")
     add("--one-direction", action="store_true", help="not the reverse direction of a known dataset")
+    add("--json", type=Path, metavar="FILE", help="also write the last line to a file")
+    default = Path("runs/evaluation")
+    add("--output", type=Path, default=default, metavar="DIR", help="pictures (default %(default)s)")
+    _add_computing(parser)
+    return parser
+
+
+def _add_computing(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add("--engine", default="torch", choices=ENGINES, help="default torch")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:N (default auto)")
     add("--precision", default="auto", choices=PRECISIONS, help="default auto")
@@ -200,7 +206,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="GB",
         help="descriptors beyond go to a temporary file (default 4)",
     )
-    return parser
 
 
 def _whole(text: str) -> int:

@@ -120,16 +120,13 @@ def own(folder: Path) -> None:
     write(CORPUS, "a.gallery.sig", (folder / "a.sig").read_bytes())
     write(CORPUS, "mission.pub", (folder / "mission.pub").read_bytes())
     lengths, level, ones = np.array([1, 2]), np.zeros(2), np.ones(3)
-    np.savez(
-        folder / "a.npz",
-        lengths=lengths,
-        level=level,
-        quality=ones,
-        similarity=ones,
-        right=ones,
-        error_px=ones,
-    )
+    named: dict[str, Any] = dict.fromkeys(("quality", "similarity", "right", "error_px"), ones)
+    np.savez(folder / "a.npz", lengths=lengths, level=level, **named)
     write(CORPUS, "arrays.npz", (folder / "a.npz").read_bytes())
+
+
+def texts() -> None:
+    """Files that people write."""
     write(CORPUS, "train.yaml", (REPOSITORY / "config" / "train_lite.yaml").read_bytes())
     write(CORPUS, "parameters/localize.yaml", (REPOSITORY / "config" / "localize.yaml").read_bytes())
     others = "search.candidates: 50\n    image.depth: 3\n    gallery.path: /a/b\n    use_sim_time: true\n"
@@ -179,6 +176,7 @@ def main() -> None:
         pictures()
         geographic(folder)
         own(folder)
+        texts()
         bags(folder)
 
 

@@ -37,63 +37,70 @@ def randomise(network: nn.Module, seed: int = 0) -> None:
                 tensor.copy_(0.3 * noise + (1.0 if name.endswith(("weight", "gamma")) else 0.0))
 
 
-def reference(p: Mapping[str, Tensor], images: Tensor, depths: tuple[int, ...]) -> Tensor:
-    """ConvNeXt, attention and aggregation as the paper and the authors' key names spell them."""
+class Published:
+    """ConvNeXt, attention and aggregation as the paper and the authors' key names spell them.
 
-    def conv(x: Tensor, key: str, *, stride: int = 1, padding: int = 0, groups: int = 1) -> Tensor:
-        return functional.conv2d(x, p[f"{key}.weight"], p.get(f"{key}.bias"), stride, padding, 1, groups)
+    Args:
+        p: Weights by the authors' names.
+    """
 
-    def layer_norm(x: Tensor, key: str) -> Tensor:  # over channels
+    def __init__(self, p: Mapping[str, Tensor]) -> None:
+        self.p = p
+
+    def conv(self, x: Tensor, key: str, *, stride: int = 1, padding: int = 0, groups: int = 1) -> Tensor:
+        weight, bias = self.p[f"{key}.weight"], self.p.get(f"{key}.bias")
+        return functional.conv2d(x, weight, bias, stride, padding, 1, groups)
+
+    def layer_norm(self, x: Tensor, key: str) -> Tensor:  # over channels
         mean, var = x.mean(1, keepdim=True), x.var(1, unbiased=False, keepdim=True)
-        normal = (x - mean) / (var + 1e-6).sqrt()
-        return normal * p[f"{key}.weight"].view(1, -1, 1, 1) + p[f"{key}.bias"].view(1, -1, 1, 1)
+        scale, shift = (self.p[f"{key}.{leaf}"].view(1, -1, 1, 1) for leaf in ("weight", "bias"))
+        return (x - mean) / (var + 1e-6).sqrt() * scale + shift
 
-    def batch_norm(x: Tensor, key: str) -> Tensor:
-        mean, var, scale, shift = (
-            p[f"{key}.{leaf}"].view(1, -1, 1, 1) for leaf in ("running_mean", "running_var", "weight", "bias")
-        )
+    def batch_norm(self, x: Tensor, key: str) -> Tensor:
+        leaves = ("running_mean", "running_var", "weight", "bias")
+        mean, var, scale, shift = (self.p[f"{key}.{leaf}"].view(1, -1, 1, 1) for leaf in leaves)
         return (x - mean) / (var + 1e-5).sqrt() * scale + shift
 
-    def linear(x: Tensor, key: str) -> Tensor:
-        return x @ p[f"{key}.weight"].T + p[f"{key}.bias"]
+    def linear(self, x: Tensor, key: str) -> Tensor:
+        return x @ self.p[f"{key}.weight"].T + self.p[f"{key}.bias"]
 
-    x = images
-    for stage, depth in enumerate(depths):
-        down = f"model.features.downsample_layers.{stage}"
-        if stage == 0:
-            x = layer_norm(conv(x, f"{down}.0", stride=4), f"{down}.1")
-        else:
-            x = conv(layer_norm(x, f"{down}.0"), f"{down}.1", stride=2)
-        for block in range(depth):
-            key = f"model.features.stages.{stage}.{block}"
-            y = layer_norm(conv(x, f"{key}.dwconv", padding=3, groups=x.shape[1]), f"{key}.norm")
-            y = linear(functional.gelu(linear(y.permute(0, 2, 3, 1), f"{key}.pwconv1")), f"{key}.pwconv2")
-            x = x + (p[f"{key}.gamma"] * y).permute(0, 3, 1, 2)
+    def backbone(self, x: Tensor, depths: tuple[int, ...]) -> Tensor:
+        for stage, depth in enumerate(depths):
+            down = f"model.features.downsample_layers.{stage}"
+            if stage == 0:
+                x = self.layer_norm(self.conv(x, f"{down}.0", stride=4), f"{down}.1")
+            else:
+                x = self.conv(self.layer_norm(x, f"{down}.0"), f"{down}.1", stride=2)
+            for block in range(depth):
+                key = f"model.features.stages.{stage}.{block}"
+                y = self.layer_norm(
+                    self.conv(x, f"{key}.dwconv", padding=3, groups=x.shape[1]), f"{key}.norm"
+                )
+                y = functional.gelu(self.linear(y.permute(0, 2, 3, 1), f"{key}.pwconv1"))
+                x = x + (self.p[f"{key}.gamma"] * self.linear(y, f"{key}.pwconv2")).permute(0, 3, 1, 2)
+        return x
 
-    enhancer = "model.feature_enhancer"
-    pooled = x.mean((2, 3), keepdim=True)
-    a = torch.sigmoid(
-        conv(
-            functional.relu(conv(pooled, f"{enhancer}.channel_attention.1")),
-            f"{enhancer}.channel_attention.3",
-        )
-    )
-    s = batch_norm(
-        conv(x * a, f"{enhancer}.spatial_conv.0", padding=8, groups=x.shape[1]), f"{enhancer}.spatial_conv.1"
-    )
-    s = batch_norm(conv(functional.gelu(s), f"{enhancer}.spatial_conv.3"), f"{enhancer}.spatial_conv.4")
-    enhanced = x + 0.3 * s
-    features = (x + 0.1 * enhanced).flatten(2)  # B x C x N
+    def attention(self, x: Tensor) -> Tensor:
+        key = "model.feature_enhancer"
+        pooled = functional.relu(self.conv(x.mean((2, 3), keepdim=True), f"{key}.channel_attention.1"))
+        a = torch.sigmoid(self.conv(pooled, f"{key}.channel_attention.3"))
+        s = self.conv(x * a, f"{key}.spatial_conv.0", padding=8, groups=x.shape[1])
+        s = functional.gelu(self.batch_norm(s, f"{key}.spatial_conv.1"))
+        s = self.batch_norm(self.conv(s, f"{key}.spatial_conv.3"), f"{key}.spatial_conv.4")
+        return x + 0.3 * s
 
-    peaks = features.max(1).values
-    blocks = []
-    for head in range(8):
-        weights = linear(
-            linear(peaks, f"model.spatial_aware.fc.{head}.0"), f"model.spatial_aware.fc.{head}.1"
-        )
-        blocks.append(torch.einsum("bcn,bn->bc", features, weights))
-    descriptor = torch.cat(blocks, dim=1)
-    return functional.normalize(descriptor, dim=1)
+    def aggregation(self, features: Tensor) -> Tensor:  # B x C x N
+        peaks, blocks = features.max(1).values, []
+        for head in range(8):
+            key = f"model.spatial_aware.fc.{head}"
+            weights = self.linear(self.linear(peaks, f"{key}.0"), f"{key}.1")
+            blocks.append(torch.einsum("bcn,bn->bc", features, weights))
+        return torch.cat(blocks, dim=1)
+
+    def descriptors(self, images: Tensor, depths: tuple[int, ...]) -> Tensor:
+        x = self.backbone(images, depths)
+        features = (x + 0.1 * self.attention(x)).flatten(2)
+        return functional.normalize(self.aggregation(features), dim=1)
 
 
 @pytest.mark.parametrize("name", ["tiny", pytest.param("base", marks=pytest.mark.slow)])
@@ -102,7 +109,8 @@ def test_descriptors_agree_with_the_paper(name: str) -> None:
     network = LKPAN(variant(name, image_size=128)).eval()
     randomise(network)
     images = torch.randn(2, 3, 128, 128, generator=torch.Generator().manual_seed(1))
-    expected = reference(export_authors(network.state_dict()), images, CONVNEXT_DEPTHS[name])
+    published = Published(export_authors(network.state_dict()))
+    expected = published.descriptors(images, CONVNEXT_DEPTHS[name])
     cosine = (network(images) * expected).sum(1)
     assert cosine.min() >= 0.99999
     assert expected[0] @ expected[1] < 0.999  # the random weights do tell images apart

@@ -287,16 +287,10 @@ def test_the_monitor_writes_what_it_has_when_it_is_interrupted(
 ) -> None:
     table = tmp_path / "frames.csv"
     monitor = graph.start("flight_monitor", {"monitor.output": table})
-    parameters = {
-        "source.type": "flight",
-        "source.path": flight,
-        "source.rate": 20.0,
-        "source.loop": True,
-        "camera.focal_px": FOCAL_PX,
-    }
+    source = {"source.type": "flight", "source.path": flight, "source.rate": 20.0, "source.loop": True}
     topic = f"{graph.namespace}/truth/fix"
     graph.await_(lambda: graph.node.count_subscribers(topic), "the monitor", monitor)
-    camera = graph.start("camera_node", parameters)
+    camera = graph.start("camera_node", source | {"camera.focal_px": FOCAL_PX})
     graph.await_(lambda: re.search(r"error +\d", monitor.output), "a fix beside its truth", localizer.process)
     monitor.interrupt()
     assert monitor.wait() == 0, monitor.output

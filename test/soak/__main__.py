@@ -27,7 +27,7 @@ from lkpan_ros.errors import ConfigError
 from lkpan_ros.shared_files import fastdds_profile
 from lkpan_ros.tools.cli import run
 from test.ros.conftest import own_domain
-from test.soak import camera_faults, node_faults  # noqa: F401 - they enter their faults
+from test.soak import camera_faults, node_faults, peer_faults  # noqa: F401 - they enter their faults
 from test.soak.fault import FAULTS, Fault
 from test.soak.ledger import unaccounted
 from test.soak.record import Record, Row, table, write

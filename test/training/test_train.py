@@ -12,13 +12,11 @@ import torch
 from lkpan_model import checkpoint
 from lkpan_model.config import VARIANTS
 from lkpan_model.errors import CheckpointError, ConfigError, ModelError
-from lkpan_model.network import LKPAN
 from test.training.conftest import SMALL
 from test.training.make import scene, write, write_pairs
 from training import config as train_config
 from training import train as trainer
 from training.config import SourceConfig, TrainConfig
-from training.fast_convolution import Float32ConvolutionBackward
 from training.optimisation import set_rates
 
 if TYPE_CHECKING:
@@ -270,25 +268,6 @@ def test_absent_source_that_is_not_optional_is_an_error(settings: TrainConfig, t
     config = replace(settings, sources=(SourceConfig("pairs", "nowhere"),))
     with pytest.raises(ModelError, match="nowhere"):
         trainer.load_sources(config, tmp_path, 64)
-
-
-def test_float32_backward_gives_the_gradients_of_plain_convolution() -> None:
-    network = LKPAN(SMALL).train()
-    images = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    target = torch.randn(4, network.config.descriptor_dim, generator=torch.Generator().manual_seed(1))
-    state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    gradients = []
-    for fast in (False, True):
-        network.load_state_dict(state)
-        network.zero_grad()
-        if fast:
-            with Float32ConvolutionBackward():
-                output = network(images)
-        else:
-            output = network(images)
-        (output * target).sum().backward()
-        gradients.append(torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None]))
-    assert torch.nn.functional.cosine_similarity(gradients[0], gradients[1], dim=0) > 0.9999
 
 
 @pytest.mark.parametrize(
