@@ -18,6 +18,13 @@ class GallerySettings:
         "empty: as the file was built",
         fixed=True,
     )
+    map_sigma_m: float = setting(
+        3.0,
+        "standard deviation of the map's own position, metres on each axis, which is part of every stated covariance: "
+        "satellite imagery lies some metres off; 0 for a map surveyed with ground control",
+        low=0.0,
+        high=1000.0,
+    )
 
 
 @dataclass(frozen=True)

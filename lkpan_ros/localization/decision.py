@@ -64,7 +64,7 @@ class Decision:
         floor_m = fit_sigma_m(self.gallery, self.config)
         states, covariance = place.mean[None], place.covariance[None]
         seen_m = self.lever.view_m(states)[0]
-        seen_m2 = not_below(self.lever.view_covariance_m2(states, covariance)[0], floor_m)
+        seen_m2 = self._on_earth(not_below(self.lever.view_covariance_m2(states, covariance)[0], floor_m))
         probability = place.mass * probability_within(seen_m2, gate.radius_m)
         sure = probability >= gate.min_probability  # asked this way round, NaN is not sure
         if not sure:
@@ -91,7 +91,7 @@ class Decision:
         )
         if view.offset_m is None:
             return replace(fix, covariance_m2=_widened(seen_m2, self.config.view.unknown_offset_m))
-        covariance_m2 = not_below(place.covariance[PLACE, PLACE], floor_m)
+        covariance_m2 = self._on_earth(not_below(place.covariance[PLACE, PLACE], floor_m))
         vehicle_probability = place.mass * probability_within(covariance_m2, gate.radius_m)
         sure = vehicle_probability >= gate.min_probability
         if not sure:
@@ -103,6 +103,10 @@ class Decision:
             reference=Reference.VEHICLE,
             probability=vehicle_probability,
         )
+
+    def _on_earth(self, covariance_m2: Array) -> Array:
+        """A covariance within the map, with the error of the map's own position: no frame tells that."""
+        return _widened(covariance_m2, self.config.gallery.map_sigma_m)
 
     def _heading_deg(self, place: Place) -> float:
         view = self.views[0]
@@ -133,5 +137,5 @@ _WORDS = {
 
 
 def _widened(covariance_m2: Array, offset_m: float) -> Array:
-    """The covariance of a view's position when it stands for a vehicle about `offset_m` away from it."""
+    """The covariance of a position that stands for one about `offset_m` away from it, on each axis."""
     return covariance_m2 + np.eye(2) * offset_m**2

@@ -1,8 +1,9 @@
 """Under which headings a frame is looked at: the sensed one; all where there is none, or where the sensed leads nowhere.
 
 A compass near iron, or a heading taken from the way flown while the vehicle hovers, errs by far more than is stated. Then
-nothing is found however often one looks. So after a time without any place every second look is under all headings, and
-a place that was found so is looked at under the heading that it was found with.
+nothing is found however often one looks. So after a time without any place every second look is under all headings. A
+place that was found so is looked at under the heading that it was found with and under the sensed one, which may be
+right again; under all, once it is not followed.
 """
 
 from __future__ import annotations

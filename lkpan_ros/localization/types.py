@@ -200,7 +200,7 @@ class Fix:
     Attributes:
         stamp_s: Capture time of the frame, seconds.
         position: Of the vehicle or of the view, as `reference` says.
-        covariance_m2: 2 x 2 float64, east and north, of `position`.
+        covariance_m2: 2 x 2 float64, east and north, of `position` on the earth: the map's own error is part of it.
         reference: Whose position it is.
         view: The ground point in the middle of the patch.
         view_covariance_m2: 2 x 2 float64, of `view`.

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lkpan_ros.localization.bayes_filter import BayesFilter
 from lkpan_ros.localization.belief import SensorErrors
 from lkpan_ros.localization.camera import Attitude
-from lkpan_ros.localization.config import LocalizerConfig
+from lkpan_ros.localization.config import GallerySettings, LocalizerConfig
 from lkpan_ros.localization.decision import Decision
 from lkpan_ros.localization.lever import Lever
 from lkpan_ros.localization.measurement import fit_sigma_m
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lkpan_ros.localization.gallery import Gallery
     from lkpan_ros.localization.types import GroundView
 
-CONFIG = LocalizerConfig()
+CONFIG = LocalizerConfig(gallery=GallerySettings(map_sigma_m=0.0))
 PATCH = np.zeros((TILE_PX, TILE_PX, 3), np.uint8)
 NOTHING = Registrations(
     match=np.zeros(0, np.int64),
@@ -148,6 +148,17 @@ def test_where_a_view_was_found_the_vehicle_is_less_sure(
     assert np.allclose(fix.view_covariance_m2, np.eye(2) * 4.0, atol=1e-6)
     lean_m = 100.0 * np.radians(2.0)  # straight down, a tilt of 2 degrees
     assert np.linalg.eigvalsh(fix.covariance_m2 - fix.view_covariance_m2).min() >= 0.99 * lean_m**2
+
+
+def test_the_error_of_the_maps_own_position_is_part_of_what_is_stated(plain_gallery: Gallery) -> None:
+    belief = seen(view_under())
+    exact = fixed(plain_gallery, belief)
+    placed = fixed(plain_gallery, belief, config=replace(CONFIG, gallery=GallerySettings(map_sigma_m=3.0)))
+    for of in ("covariance_m2", "view_covariance_m2"):
+        assert np.allclose(getattr(placed, of), getattr(exact, of) + 9.0 * np.eye(2))
+    assert placed.probability < exact.probability
+    nobody_knows = replace(CONFIG, gallery=GallerySettings(map_sigma_m=100.0))
+    assert isinstance(decide(plain_gallery, belief, config=nobody_knows), Rejection)
 
 
 def test_without_a_heading_the_tracks_heading_points_to_the_view(plain_gallery: Gallery) -> None:
