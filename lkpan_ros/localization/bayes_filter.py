@@ -121,7 +121,9 @@ class BayesFilter:
             errors: Of the sensors, among them that heading.
         """
         assert errors.heading_deg is not None
-        self.belief = _pruned(with_recovery(self.belief, share, errors.heading_deg))
+        split = with_recovery(self.belief, share, errors.heading_deg)
+        if len(split) > len(self.belief):
+            self.belief = _pruned(split)
 
     def hear_heading(self, errors: SensorErrors) -> None:
         """Take in that a heading is sensed again, against which the hypotheses' turns are errors of it.
