@@ -185,6 +185,7 @@ class Soak:
     def _quiet(self) -> None:
         """Nothing happens: every picture is to be accounted for."""
         rig = self._rig
+        rig.catch_up()
         self._await_status()
         before, start_s = rig.status, time.monotonic()
         rig.spin(_QUIET_S)

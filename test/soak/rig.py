@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from test.soak.scene import Scene
 
 WITHIN_S = 60.0  # for anything that is awaited on a loaded machine, unless a fault says otherwise
+_FRESH_S = 0.5  # what is heard so soon did not wait
 _AGAIN_S = 5.0  # a camera that was started anew may not have heard
 _LOCALIZER = {"image.reliability": "reliable", "image.depth": 10, "autostart": True}
 
@@ -52,6 +53,7 @@ class Rig:
         self.queue: list[tuple[float, int]] = []
         self.status: dict[str, str] = {}
         self.level, self.message = b"\x00", ""
+        self._heard_s = 0.0  # stamp of the last picture whose truth was heard
         node = self.graph.node
         node.create_subscription(NavSatFix, "truth/fix", self._on_truth, RELIABLE)
         node.create_subscription(NavSatFix, "truth/view", self._on_view, RELIABLE)
@@ -139,6 +141,10 @@ class Rig:
         self.await_(found, f"a refusal for {' or '.join(reasons)}")
         return found()[0]
 
+    def catch_up(self) -> None:
+        """Until what is heard is of now; needs a good camera. What came while nobody spun was sent before."""
+        self.await_(lambda: abs(time.time() - self._heard_s) < _FRESH_S, "pictures of now")
+
     def await_message(self, text: str) -> str:
         """Until the localizer's status on /diagnostics says something."""
         self.await_(lambda: text in self.message, f"{text!r} on /diagnostics")
@@ -165,7 +171,9 @@ class Rig:
     # What is heard
 
     def _on_truth(self, message: NavSatFix) -> None:
-        entry = self.ledger.at(_stamp(message))
+        seconds, nanoseconds = _stamp(message)
+        self._heard_s = seconds + nanoseconds / 1e9
+        entry = self.ledger.at((seconds, nanoseconds))
         entry.vehicle, entry.sent_s = to_position(message), entry.sent_s or time.monotonic()
 
     def _on_view(self, message: NavSatFix) -> None:
