@@ -93,7 +93,7 @@ class ViewSettings:
     min_contrast: float = setting(
         4.0, "smallest standard deviation of the patch's grey values (0..255) that shows anything", low=0.0
     )
-    tilt_sigma_deg: float = setting(2.0, "standard deviation of the tilt, degrees", low=0.0, high=45.0)
+    tilt_sigma_deg: float = setting(3.0, "standard deviation of the tilt, degrees", low=0.0, high=45.0)
     heading_sigma_deg: float = setting(5.0, "standard deviation of the heading, degrees", low=0.0, high=180.0)
     height_sigma_ratio: float = setting(
         0.05, "standard deviation of the height above ground, as a share of it", low=0.0, high=1.0
