@@ -57,56 +57,57 @@ class Decision:
     def decide(self, belief: Belief) -> Fix | Rejection:
         """A fix if the view lies within `gate.radius_m` of where it is stated with `gate.min_probability`."""
         gate = self.config.gate
-        place = most_probable_place(belief, gate.radius_m)
-        if place is None:
+        seen = most_probable_place(self.lever.seen(belief), gate.radius_m)
+        if seen is None:
             return self._refused(None, 0.0, 0.0)
-        # Errors of neighbouring fits go together (walls that lean, shadows): averaging does not get below them.
-        floor_m = fit_sigma_m(self.gallery, self.config)
-        states, covariance = place.mean[None], place.covariance[None]
-        seen_m = self.lever.view_m(states)[0]
-        seen_m2 = self._on_earth(not_below(self.lever.view_covariance_m2(states, covariance)[0], floor_m))
-        probability = place.mass * probability_within(seen_m2, gate.radius_m)
+        covariance_m2, probability = self._stated(seen)
         sure = probability >= gate.min_probability  # asked this way round, NaN is not sure
         if not sure:
-            return self._refused(place, probability, float(np.sqrt(np.trace(seen_m2))))
-        if not self.gallery.covers(seen_m[None])[0]:
+            return self._refused(seen, probability, float(np.sqrt(np.trace(covariance_m2))))
+        if not self.gallery.covers(seen.mean[None, PLACE])[0]:
             detail = "the track leaves the gallery: the view shows ground that is not in it"
             return self._rejection(Reason.OUT_OF_MAP, detail, probability)
-        return self._fix(place, seen_m, seen_m2, floor_m, probability)
-
-    def _fix(self, place: Place, seen_m: Array, seen_m2: Array, floor_m: float, probability: float) -> Fix:
-        gate, view = self.config.gate, self.views[0]
-        seen = self.gallery.frame.point(*seen_m)
+        point = self.gallery.frame.point(*seen.mean[PLACE])
         fix = Fix(
             stamp_s=self.stamp_s,
-            position=seen,
-            covariance_m2=seen_m2,
+            position=point,
+            covariance_m2=covariance_m2,
             reference=Reference.VIEW,
-            view=seen,
-            view_covariance_m2=seen_m2,
+            view=point,
+            view_covariance_m2=covariance_m2,
             probability=probability,
             matches=self.matches,
-            heading_deg=self._heading_deg(place),
+            heading_deg=self._heading_deg(seen),
             registrations=self.registrations,
         )
-        if view.offset_m is None:
-            return replace(fix, covariance_m2=_widened(seen_m2, self.config.view.unknown_offset_m))
-        covariance_m2 = self._on_earth(not_below(place.covariance[PLACE, PLACE], floor_m))
-        vehicle_probability = place.mass * probability_within(covariance_m2, gate.radius_m)
-        sure = vehicle_probability >= gate.min_probability
+        return self._of_the_vehicle(fix, belief)
+
+    def _of_the_vehicle(self, fix: Fix, belief: Belief) -> Fix:
+        """A view's fix made the vehicle's where that is sure, else with the covariance of what stands for the vehicle."""
+        gate, offset_m = self.config.gate, self.views[0].offset_m
+        if offset_m is None:
+            return replace(fix, covariance_m2=_widened(fix.covariance_m2, self.config.view.unknown_offset_m))
+        place = most_probable_place(belief, gate.radius_m)
+        assert place is not None
+        covariance_m2, probability = self._stated(place)
+        sure = probability >= gate.min_probability
         if not sure:
-            return replace(fix, covariance_m2=_widened(seen_m2, float(np.linalg.norm(view.offset_m))))
+            return replace(fix, covariance_m2=_widened(fix.covariance_m2, float(np.linalg.norm(offset_m))))
         return replace(
             fix,
             position=self.gallery.frame.point(*place.mean[PLACE]),
             covariance_m2=covariance_m2,
             reference=Reference.VEHICLE,
-            probability=vehicle_probability,
+            probability=probability,
         )
 
-    def _on_earth(self, covariance_m2: Array) -> Array:
-        """A covariance within the map, with the error of the map's own position: no frame tells that."""
-        return _widened(covariance_m2, self.config.gallery.map_sigma_m)
+    def _stated(self, place: Place) -> tuple[Array, float]:
+        """A place's covariance on the earth, and the probability that it is right within the gate's radius."""
+        # Errors of neighbouring fits go together (walls that lean, shadows): averaging does not get below them.
+        within_m2 = not_below(place.covariance[PLACE, PLACE], fit_sigma_m(self.gallery, self.config))
+        # No frame tells how the map lies on the earth.
+        covariance_m2 = _widened(within_m2, self.config.gallery.map_sigma_m)
+        return covariance_m2, place.mass * probability_within(covariance_m2, self.config.gate.radius_m)
 
     def _heading_deg(self, place: Place) -> float:
         view = self.views[0]

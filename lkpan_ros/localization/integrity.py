@@ -23,7 +23,7 @@ _DIRECTIONS = 1024  # of the integral over a circle
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """Where the vehicle (or the view, where its geometry is unknown) most probably is.
+    """Where the vehicle or its view, of whichever was asked, most probably is.
 
     Attributes:
         mean: (STATES,) float64, see `belief`.

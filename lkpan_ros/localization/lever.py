@@ -9,7 +9,7 @@ the covariance. First order in pitch, roll and height; exact in the turn.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +20,7 @@ from lkpan_ros.localization.view import turned_clockwise
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from lkpan_ros.localization.belief import Belief
     from lkpan_ros.localization.types import GroundView
     from lkpan_ros.localization.view import Pose
 
@@ -75,6 +76,18 @@ class Lever:
         jacobian = self.jacobian(states)
         view: Array = jacobian @ covariance @ jacobian.transpose(0, 2, 1)
         return view
+
+    def seen(self, belief: Belief) -> Belief:
+        """What is believed of the view: hypotheses with the middle of the view for their place.
+
+        Hypotheses that differ in tilt put one view's vehicle at places far apart. What the other states say of the place
+        is left out.
+        """
+        mean, covariance = belief.mean.copy(), belief.covariance.copy()
+        mean[:, PLACE] = self.view_m(belief.mean)
+        covariance[:, PLACE] = covariance[:, :, PLACE] = 0.0
+        covariance[:, PLACE, PLACE] = self.view_covariance_m2(belief.mean, belief.covariance)
+        return replace(belief, mean=mean, covariance=covariance)
 
     def _along(self, states: Array) -> Array:
         along: Array = self.ahead_m * (1.0 + states[:, [HEIGHT]]) + states[:, TILT] @ self.per_tilt_m

@@ -150,6 +150,20 @@ def test_where_a_view_was_found_the_vehicle_is_less_sure(
     assert np.linalg.eigvalsh(fix.covariance_m2 - fix.view_covariance_m2).min() >= 0.99 * lean_m**2
 
 
+def test_vehicles_that_their_tilt_alone_parts_share_a_view(plain_gallery: Gallery) -> None:
+    view, pitch_deg = view_under(45.0), 12.0
+    lever = Lever.of(view)
+    back_m = -pitch_deg * lever.per_tilt_m[0]
+    assert np.hypot(*back_m) > CONFIG.gate.radius_m
+    belief = believed((0.5, 0.0, 0.0), (0.49, *back_m), sigma_m=2.0, tilt_sigma_deg=0.1)
+    belief.mean[1, 6] = pitch_deg
+    fix = fixed(plain_gallery, belief, view)
+    assert fix.reference is Reference.VIEW
+    assert fix.probability > CONFIG.gate.min_probability
+    seen_m = plain_gallery.frame.to_local(fix.view.lat_deg, fix.view.lon_deg)
+    assert np.allclose(seen_m, lever.ahead_m, atol=0.5)
+
+
 def test_the_error_of_the_maps_own_position_is_part_of_what_is_stated(plain_gallery: Gallery) -> None:
     belief = seen(view_under())
     exact = fixed(plain_gallery, belief)
