@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lkpan_ros.localization.geodesy import distance_m
+from lkpan_ros.localization.settings import with_values
 from lkpan_ros.localization.types import Fix, Prior, Reason, Rejection
 from test.localization.test_localizer_track import (
+    CONFIG,
     SPEED_MPS,
     at,
     fly,
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def localizer(plain_gallery: Gallery) -> Localizer:
-    return localizer_of(plain_gallery)
+    """Its tilt is known well enough for the track to tell the speed within seconds."""
+    return localizer_of(plain_gallery, with_values(CONFIG, {"view.tilt_sigma_deg": 2.0}))
 
 
 @pytest.mark.parametrize(
