@@ -77,8 +77,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     )
     title = f"{options.weights}: {encoder.identity}, {encoder.precision} on {encoder.device}"
     print(title + (f"; ids {options.ids}" if ids else ""))
-    outcomes = (evaluate_direction(encoder, direction, settings) for direction in directions)
-    results = [_told(outcome, title, options) for outcome in outcomes]
+    results = [_told(evaluate_direction(encoder, each, settings), title, options) for each in directions]
     result = {
         "weights": str(options.weights),
         "encoder": encoder.identity.to_dict(),

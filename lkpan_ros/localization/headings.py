@@ -52,15 +52,14 @@ class Headings:
             sensed: Whether there is a heading.
         """
         turn_deg = float(belief.turn_deg[0]) if len(belief) else 0.0
+        followed = is_tracked(belief) and belief.turn_sigma_deg[0] < _TRACKED_TURN_DEG
         if not sensed:
-            followed = is_tracked(belief) and belief.turn_sigma_deg[0] < _TRACKED_TURN_DEG
             return [turn_deg % 360.0] if followed else list(_ALL)
         if belief.elsewhere > _LOST_MASS:
             lost_s = 0.0 if self._lost_since_s is None else stamp_s - self._lost_since_s
             return list(_ALL) if lost_s >= _TRUSTED_S and not self._under_all else [0.0]
         if abs(turn_deg) <= settings.turn_reach_deg + settings.turn_step_deg / 2.0:
             return [0.0]
-        followed = is_tracked(belief) and belief.turn_sigma_deg[0] < _TRACKED_TURN_DEG
         return [turn_deg, 0.0] if followed else list(_ALL)
 
     def looked(self, stamp_s: float, belief: Belief, looks: int, *, sensed: bool) -> None:

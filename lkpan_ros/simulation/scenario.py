@@ -39,7 +39,7 @@ CAMERA_FAULTS = Faults(blur_px=0.6, vignette=0.15, noise=3.0)
 
 # What the data sheets of the simulated sensors would say (see FlightSettings.sensor_error), as the localizer wants it.
 SENSOR_FIGURES: dict[str, Value] = {
-    "gallery.map_sigma_m": 0.0,
+    "gallery.map_sigma_m": 0.0,  # the map is drawn from the world itself
     "view.tilt_sigma_deg": 0.8,
     "view.heading_sigma_deg": 2.5,
     "view.height_sigma_ratio": 0.022,  # 2 % and 1 m at 120 m

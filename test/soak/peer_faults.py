@@ -18,6 +18,8 @@ from test.soak.fault import fault
 from test.soak.rig import SoakError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from test.soak.rig import Rig
 
 
@@ -33,20 +35,19 @@ def _prior(rig: Rig, east_m: float) -> NavSatFix:
 
 @fault("the pictures win, with a WARN that says how far they disagree")
 def prior_fix_that_jumps_by_5_km(rig: Rig) -> str:
-    start_s = time.monotonic()
-    for _ in range(40):
-        rig.prior.publish(_prior(rig, 5000.0))
-        rig.spin(0.1)
-    seen = rig.ledger.since(start_s)
-    message = rig.await_message("it is not used")
-    return f"{message}; {outcomes(seen)}"
+    return _not_used(rig, [5000.0] * 40)
 
 
 @fault("the pictures win, with a WARN that says how far they disagree")
 def prior_fix_that_is_led_away(rig: Rig) -> str:
+    return _not_used(rig, [5.0 * step for step in range(60)])
+
+
+def _not_used(rig: Rig, easts_m: Sequence[float]) -> str:
+    """Priors so far east of the truth, ten a second, until it is said that they are not used."""
     start_s = time.monotonic()
-    for step in range(60):
-        rig.prior.publish(_prior(rig, 5.0 * step))
+    for east_m in easts_m:
+        rig.prior.publish(_prior(rig, east_m))
         rig.spin(0.1)
     message = rig.await_message("it is not used")
     return f"{message}; {outcomes(rig.ledger.since(start_s))}"
