@@ -53,7 +53,7 @@ WINDOWS, PEAKS = 12, 3
 SIGMA_M = 3.0  # of an alternative
 WOOD_M = 60.0  # the same all around, as far as this
 # A camera straight down from 100 m, of a vehicle that is level: the view lies below it, but for the errors of the tilt.
-LEVER = Lever(np.zeros(2), np.eye(2) * 100.0 * math.radians(1.0))
+LEVER = Lever(np.zeros(2), np.eye(2) * 100.0 * math.radians(1.0), np.zeros(2))
 ERRORS = SensorErrors(heading_deg=5.0, height_ratio=0.05, tilt_deg=0.5)
 WARM_UP = 30  # frames until the hypotheses are as many as they get
 
@@ -151,8 +151,8 @@ def flight(rng: np.random.Generator, case: str, extent_m: float, frames: int) ->
             covariance_m2=np.tile(np.eye(2) * SIGMA_M**2, (count, 1, 1)),
             turn_deg=rng.normal(0.0, 5.0, count),
             turn_sigma_deg=np.full(count, 3.0),
-            height=rng.normal(0.0, 0.03, count),
-            height_sigma=np.full(count, 0.03),
+            stretch=rng.normal(0.0, 0.03, count),
+            stretch_sigma=np.full(count, 0.03),
             lever=LEVER,
             errors=ERRORS,
         )

@@ -61,8 +61,8 @@ class Evidence:
         covariance_m2: (N, 2, 2) float64, of that.
         turn_deg: (N,) float64, the heading's error, or the heading where none is sensed.
         turn_sigma_deg: (N,) float64, of that, if this one is right.
-        height: (N,) float64, the height's error as a share of it.
-        height_sigma: (N,) float64, of that.
+        stretch: (N,) float64, by how much the ground is larger than height and tilt say, as a share.
+        stretch_sigma: (N,) float64, of that, if this one is right.
         lever: From the vehicle to the view.
         errors: Of the sensors.
         looks_deg: (L,) float64, turns that the view was laid on the map under; None: all.
@@ -75,8 +75,8 @@ class Evidence:
     covariance_m2: Array
     turn_deg: Array
     turn_sigma_deg: Array
-    height: Array
-    height_sigma: Array
+    stretch: Array
+    stretch_sigma: Array
     lever: Lever
     errors: SensorErrors
     looks_deg: Array | None = None

@@ -19,7 +19,7 @@ class GallerySettings:
         fixed=True,
     )
     map_sigma_m: float = setting(
-        3.0,
+        5.0,
         "standard deviation of the map's own position, metres on each axis, which is part of every stated covariance: "
         "satellite imagery lies some metres off; 0 for a map surveyed with ground control",
         low=0.0,
@@ -141,6 +141,13 @@ class RefinementSettings:
     turn_reach_deg: float = setting(
         9.0, "how far a known heading may be off, degrees", low=0.0, high=90.0, fixed=True
     )
+    scale_reach: float = setting(
+        1.4,
+        "by what factor more or less the ground in a view may measure than height and focal length say; 1: none is tried",
+        low=1.0,
+        high=1.5,
+        fixed=True,
+    )
 
     @property
     def apart_m(self) -> float:
@@ -183,7 +190,12 @@ class RegistrationSettings:
         1.01, "standard deviation of a right fit, in 64ths of a tile, on each axis", low=0.01, high=32.0
     )
     turn_sigma_deg: float = setting(2.0, "standard deviation of a fitted turn, degrees", low=0.01, high=90.0)
-    scale_sigma: float = setting(0.03, "standard deviation of a fitted scale", low=0.001, high=1.0)
+    scale_sigma: float = setting(
+        0.05,
+        "standard deviation of a fitted scale, roofs and trees nearer to the camera than the ground among it",
+        low=0.001,
+        high=1.0,
+    )
 
 
 @dataclass(frozen=True)

@@ -34,10 +34,7 @@ _RATIO = 0.8
 _RESIDUAL_PX = 3.0
 _LEAST_INLIERS = 4  # two points make a similarity; fewer than two more prove nothing
 _HALF_INLIERS = 20.0  # this many inliers have a quality of one half
-SCALE_BOUNDS = (
-    0.75,
-    1.33,
-)  # metres on the map for a metre of a patch that still passes for the height's error
+SCALE_BOUNDS = (0.66, 1.5)  # metres on the map for a metre of a patch; beyond, it is no view of the place
 
 
 class FeatureRefiner:

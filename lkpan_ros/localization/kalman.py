@@ -33,10 +33,11 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 LEAST_WEIGHT = 1e-6  # lighter hypotheses are not kept
-_ASTRAY_SIGMAS = 3.0  # a heading that errs by more is broken, not merely inexact
+ASTRAY_SIGMAS = 3.0  # a sensor that errs by more is broken, not merely inexact
 _DIRECTIONS = 8.0  # a sensed heading agrees by chance with one in so many
 _COMPASS_FAILS = 0.05  # so often it is far off
 _LOOK_DEG = 10.0  # a view is found under a turn that is off by so much
+_LEAST_SCALE = 0.1  # of the odds of what is found in another size than a hypothesis expects
 _PLACE_M = 15.0  # as far as a place reaches
 # How long errors of the sensors last: of the attitude's drift, of the height over ground that rises and falls.
 _TILT_MEMORY_S, _HEIGHT_MEMORY_S = 60.0, 20.0
@@ -91,7 +92,7 @@ def _wandering(elapsed_s: float, settings: FilterSettings) -> tuple[Array, Array
 
 def astray(belief: Belief, sigma_deg: float) -> NDArray[np.bool_]:
     """(K,): under which hypotheses the compass, which errs by `sigma_deg` where it works, is broken."""
-    off: NDArray[np.bool_] = np.abs(belief.turn_deg) > _ASTRAY_SIGMAS * np.hypot(
+    off: NDArray[np.bool_] = np.abs(belief.turn_deg) > ASTRAY_SIGMAS * np.hypot(
         sigma_deg, belief.turn_sigma_deg
     )
     return off
@@ -142,11 +143,14 @@ def with_heading(belief: Belief, sigma_deg: float) -> Belief:
 
 
 def likelihoods(belief: Belief, evidence: Evidence, upholding: float) -> Array:
-    """K x N: how much each alternative upholds each hypothesis, by view and heading."""
-    jacobian = _jacobian(belief.mean, evidence)[:, :3]
-    expected = jacobian @ belief.covariance @ jacobian.transpose(0, 2, 1)  # K x 3 x 3
-    spread = expected[:, None] + _noise(evidence)[None, :, :3, :3]  # K x N x 3 x 3
-    apart = _innovations(belief.mean, evidence)[..., :3]
+    """K x N: how much each alternative upholds each hypothesis, by view, heading and scale."""
+    jacobian = _jacobian(belief.mean, evidence)
+    expected = jacobian @ belief.covariance @ jacobian.transpose(0, 2, 1)  # K x 4 x 4
+    spread = expected[:, None] + _noise(evidence)[None]  # K x N x 4 x 4
+    apart = _innovations(belief.mean, evidence)
+    # Scales of poor fits are poor: what contradicts is improbable, not impossible.
+    scale = np.exp(-0.5 * np.square(apart[..., 3]) / spread[..., 3, 3])
+    spread, apart = spread[..., :3, :3], apart[..., :3]
     solved = np.linalg.solve(spread, apart[..., None])[..., 0]
     squared = np.einsum("kni,kni->kn", apart, solved)
     area = spread[..., 0, 0] * spread[..., 1, 1] - spread[..., 0, 1] ** 2
@@ -154,32 +158,35 @@ def likelihoods(belief: Belief, evidence: Evidence, upholding: float) -> Array:
     part = np.minimum(1.0, _PLACE_M**2 / np.sqrt(np.maximum(area, 1e-9)))
     # What was found without being expected there upholds by more than its odds.
     worth = np.where(evidence.sought, 1.0, upholding) * evidence.odds
-    gain: Array = worth[None] * part * np.exp(-0.5 * np.minimum(squared, 600.0))
+    worth = worth[None] * np.maximum(scale, _LEAST_SCALE) * part
+    gain: Array = worth * np.exp(-0.5 * np.minimum(squared, 600.0))
     return gain
 
 
 def _innovations(mean: Array, evidence: Evidence) -> Array:
-    """What N alternatives say beyond what K states expect of view, turn and height, K x N x 4."""
+    """What N alternatives say beyond what K states expect of view, turn and scale, K x N x 4."""
     apart: Array = np.empty((len(mean), len(evidence.odds), 4))
     apart[..., :2] = evidence.view_m[None] - evidence.lever.view_m(mean)[:, None]
     apart[..., 2] = wrap_degrees(evidence.turn_deg[None] - mean[:, None, TURN])
-    apart[..., 3] = evidence.height[None] - mean[:, None, HEIGHT]
+    expected = mean[:, HEIGHT] + mean[:, TILT] @ evidence.lever.stretch_per_tilt
+    apart[..., 3] = evidence.stretch[None] - expected[:, None]
     return apart
 
 
 def _jacobian(mean: Array, evidence: Evidence) -> Array:
-    """Of view, turn and height by K states, K x 4 x STATES."""
+    """Of view, turn and scale by K states, K x 4 x STATES."""
     jacobian: Array = np.zeros((len(mean), 4, STATES))
     jacobian[:, :2] = evidence.lever.jacobian(mean)
     jacobian[:, 2, TURN] = jacobian[:, 3, HEIGHT] = 1.0
+    jacobian[:, 3, TILT] = evidence.lever.stretch_per_tilt
     return jacobian
 
 
 def _noise(evidence: Evidence) -> Array:
-    """Covariances of view, turn and height, N x 4 x 4."""
+    """Covariances of view, turn and scale, N x 4 x 4."""
     noise: Array = np.zeros((len(evidence.odds), 4, 4))
     noise[:, :2, :2] = evidence.covariance_m2
-    noise[:, 2, 2], noise[:, 3, 3] = evidence.turn_sigma_deg**2, evidence.height_sigma**2
+    noise[:, 2, 2], noise[:, 3, 3] = evidence.turn_sigma_deg**2, evidence.stretch_sigma**2
     return noise
 
 
@@ -205,13 +212,12 @@ def born_of(evidence: Evidence, weight: Array, max_speed_mps: float) -> Belief:
     mean: Array = np.zeros((count, STATES))
     # What is known of a working compass says nothing of a broken one.
     mean[:, TURN], turn_m2 = _both(
-        evidence.turn_deg, evidence.turn_sigma_deg, errors.heading_deg, up_to_sigmas=_ASTRAY_SIGMAS
+        evidence.turn_deg, evidence.turn_sigma_deg, errors.heading_deg, up_to_sigmas=ASTRAY_SIGMAS
     )
-    mean[:, HEIGHT], height_m2 = _both(evidence.height, evidence.height_sigma, errors.height_ratio)
-    mean[:, PLACE] = evidence.view_m - evidence.lever.offset_m(mean)
     covariance: Array = np.zeros((count, STATES, STATES))
-    covariance[:, TURN, TURN], covariance[:, HEIGHT, HEIGHT] = turn_m2, height_m2
-    covariance[:, [6, 7], [6, 7]] = errors.tilt_deg**2
+    covariance[:, TURN, TURN] = turn_m2
+    mean[:, HEIGHT:], covariance[:, HEIGHT:, HEIGHT:] = _height_and_tilt(evidence)
+    mean[:, PLACE] = evidence.view_m - evidence.lever.offset_m(mean)
     covariance[:, [2, 3], [2, 3]] = (max_speed_mps / 2.0) ** 2
     # Were the lever longer than it is taken to be, the vehicle would be further back.
     back = -evidence.lever.jacobian(mean)
@@ -221,6 +227,24 @@ def born_of(evidence: Evidence, weight: Array, max_speed_mps: float) -> Belief:
     covariance[:, PLACE, TURN:] = across[:, :, TURN:]
     covariance[:, TURN:, PLACE] = across[:, :, TURN:].transpose(0, 2, 1)
     return Belief(weight, mean, covariance, np.full(count, NEW_TRACK), 0.0)
+
+
+def _height_and_tilt(evidence: Evidence) -> tuple[Array, Array]:
+    """Errors of height, pitch and roll by sensors and scale, (N, 3), and their covariance, (N, 3, 3).
+
+    A scale beyond what all of them may err by together is put down to the height: a focal length has the same effect.
+    """
+    errors, stretch = evidence.errors, evidence.stretch
+    known = np.diag([errors.height_ratio, errors.tilt_deg, errors.tilt_deg]) ** 2
+    by_state = np.array([1.0, *evidence.lever.stretch_per_tilt])
+    across = known @ by_state
+    spread = by_state @ across + evidence.stretch_sigma**2
+    agree = np.abs(stretch) <= ASTRAY_SIGMAS * np.sqrt(spread)
+    gain = np.where(agree[:, None], across / spread[:, None], (1.0, 0.0, 0.0))
+    covariance = known - np.where(agree, 1.0 / spread, 0.0)[:, None, None] * np.outer(across, across)
+    covariance[~agree, 0, 0] = evidence.stretch_sigma[~agree] ** 2 + across[1:] @ by_state[1:]
+    covariance[~agree, 0, 1:] = covariance[~agree, 1:, 0] = -across[1:]
+    return gain * stretch[:, None], covariance
 
 
 def _both(

@@ -20,7 +20,7 @@ from lkpan_ros.localization.view import turned_clockwise
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lkpan_ros.localization.belief import Belief
+    from lkpan_ros.localization.belief import Belief, SensorErrors
     from lkpan_ros.localization.types import GroundView
     from lkpan_ros.localization.view import Pose
 
@@ -34,20 +34,25 @@ class Lever:
     Attributes:
         ahead_m: (2,) float64, east and north, by the sensors.
         per_tilt_m: (2, 2) float64, row 0 what a degree of pitch (axis up) adds, row 1 a degree of roll.
+        stretch_per_tilt: (2,) float64, by how much a degree of pitch or of roll stretches the ground about the middle of
+            the view, as a share.
     """
 
     ahead_m: Array
     per_tilt_m: Array
+    stretch_per_tilt: Array
 
     @classmethod
     def of(cls, view: GroundView) -> Lever:
         """Of a frame, by any of its views."""
         if view.offset_m is None:
-            return cls(np.zeros(2), np.zeros((2, 2)))
+            return cls(np.zeros(2), np.zeros((2, 2)), np.zeros(2))
         drawn = view.turn_deg
+        per_tilt_m, stretch_per_tilt = _per_tilt(view.pose)
         return cls(
             turned_clockwise(view.offset_m, -drawn),
-            np.array([turned_clockwise(row, -drawn) for row in _per_tilt_m(view.pose)]),
+            np.array([turned_clockwise(row, -drawn) for row in per_tilt_m]),
+            stretch_per_tilt,
         )
 
     def offset_m(self, states: Array) -> Array:
@@ -77,6 +82,11 @@ class Lever:
         view: Array = jacobian @ covariance @ jacobian.transpose(0, 2, 1)
         return view
 
+    def stretch_sigma(self, errors: SensorErrors) -> float:
+        """Standard deviation of the ground's size by height and tilt, as a share."""
+        by_tilt = errors.tilt_deg * float(np.linalg.norm(self.stretch_per_tilt))
+        return math.hypot(errors.height_ratio, by_tilt)
+
     def seen(self, belief: Belief) -> Belief:
         """What is believed of the view: hypotheses with the middle of the view for their place.
 
@@ -101,13 +111,18 @@ def _turns(turn_deg: Array) -> Array:
     return turns
 
 
-def _per_tilt_m(pose: Pose) -> Array:
-    """What a degree of pitch and of roll adds to a pose's offset, (2, 2); the camera's right names the axes."""
+def _per_tilt(pose: Pose) -> tuple[Array, Array]:
+    """What a degree of pitch and of roll adds to a pose's offset, (2, 2), and by how much it stretches the ground, (2,).
+
+    The camera's right names the axes. With `down` the cosine of the tilt, the ground in a pixel is height / down wide
+    and height / down² long.
+    """
     rotation = pose.attitude.rotation()
     axis, right = rotation[:, 2], rotation[:, 0] * (1.0, 1.0, 0.0)
     right = right / max(float(np.linalg.norm(right)), 1e-9)
     forward = np.array([-right[1], right[0], 0.0])
     change = np.cross([right, forward], axis) * math.radians(1.0)  # of the axis
     down = -axis[2]
-    per_tilt: Array = pose.height_m * (change[:, :2] / down + axis[:2] * change[:, 2:] / down**2)
-    return per_tilt
+    per_tilt_m: Array = pose.height_m * (change[:, :2] / down + axis[:2] * change[:, 2:] / down**2)
+    stretch: Array = 1.5 * change[:, 2] / down  # the mean of width and length
+    return per_tilt_m, stretch

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from lkpan_ros.localization.belief import Evidence, SensorErrors
 from lkpan_ros.localization.config import PATCH_PX
 from lkpan_ros.localization.geodesy import wrap_degrees
 from lkpan_ros.localization.lever import Lever
+from lkpan_ros.localization.refinement import SCALE_STEP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,8 @@ _QUALITY_NOISE = {"correlation": 0.005, "features": 0.05}
 _ANY_HEADING = 1.0 / 3.0
 # Where nothing is found for long, the fault may be the heading's, the place's (off the map) or the look's.
 _ASTRAY = 1.0 / 3.0
-_ANY_SCALE = 1.0  # standard deviation where none was fitted
+_SCALE_ASTRAY = 0.05  # of another scale than height and focal length say: either may be wrong
+_ANY_SCALE = 1.0  # standard deviation where nothing is known
 _MOST_LOG_ODDS = 5.0  # no single frame is surer than that: the calibration has not seen enough of them
 
 
@@ -110,60 +111,99 @@ def measure(
         config: Of the localizer.
         tries_deg: Turns of each view that were tried.
     """
-    heading_known = views[0].heading_known
+    known, placed = views[0].heading_known, views[0].offset_m is not None
     drawn = np.array([view.turn_deg for view in views])
-    turn = wrap_degrees(drawn[registrations.view] + registrations.turn_deg)
-    turn_sigma = turn_sigmas(registrations, config)
-    by_sensor = heading_prior(turn, turn_sigma, config) if heading_known else np.ones_like(turn)
+    turn, turn_sigma = turns_found(registrations, drawn, config)
+    stretch, stretch_sigma = stretches_found(registrations, config, placed=placed)
+    lever, errors = Lever.of(views[0]), SensorErrors.of(config.view, heading_known=known)
     log_odds = _unbounded(
         registrations.quality, registrations.similarity, chance, config, registrations.sought
     )
     return Evidence(
         odds=np.exp(_bounded(log_odds)),
         sought=registrations.sought,
-        prior=_prior(log_odds, by_sensor, views),
+        prior=_prior(
+            log_odds,
+            heading_prior(turn, turn_sigma, errors),
+            scale_prior(stretch, stretch_sigma, lever, errors),
+            looks=len(views),
+        ),
         view_m=registrations.position_m,
         covariance_m2=registrations.spread_m2 + np.eye(2) * fit_sigma_m(gallery, config) ** 2,
         turn_deg=turn,
         turn_sigma_deg=turn_sigma,
-        height=registrations.scale - 1.0,
-        height_sigma=np.where(registrations.fitted, config.registration.scale_sigma, _ANY_SCALE),
-        lever=Lever.of(views[0]),
-        errors=SensorErrors.of(config.view, heading_known=heading_known),
+        stretch=stretch,
+        stretch_sigma=stretch_sigma,
+        lever=lever,
+        errors=errors,
         looks_deg=np.add.outer(drawn, tries_deg).ravel(),
     )
 
 
-def _prior(log_odds: Array, by_sensor: Array, views: Sequence[GroundView]) -> Array:
-    """How probable the alternatives are by what is known of the heading, where no hypothesis is known better, (N,).
+def _prior(log_odds: Array, by_heading: Array | None, by_scale: Array, *, looks: int) -> Array:
+    """How probable the alternatives are by what is known of heading and scale, where no hypothesis is known better, (N,).
 
-    Looks under many headings find something more often. That is weighed before odds are bounded: what a look shows far
-    beyond the bound makes up for it.
+    Sensors fail, so nothing that they contradict is impossible; but looks under many headings and scales find something
+    more often. That is weighed before odds are bounded: what a look shows far beyond the bound makes up for it.
 
     Args:
         log_odds: (N,) float64, before they are bounded.
-        by_sensor: (N,) float64, by the sensed heading; 1 where none is.
-        views: One for each heading that was looked under.
+        by_heading: (N,) float64, by the sensed heading; None: none is.
+        by_scale: (N,) float64, by height and tilt.
+        looks: Headings that were looked under.
     """
-    sensed = views[0].heading_known
-    if sensed and len(views) == 1:
-        return by_sensor
-    share = _ANY_HEADING * (_ASTRAY if sensed else 1.0)
-    any_heading: Array = np.exp(_bounded(log_odds + math.log(share)) - _bounded(log_odds))
-    return np.maximum(by_sensor, any_heading) if sensed else any_heading
+    probable = np.maximum(by_scale, _SCALE_ASTRAY)
+    if by_heading is None:
+        probable *= _ANY_HEADING
+    elif looks > 1:
+        probable *= np.maximum(by_heading, _ANY_HEADING * _ASTRAY)
+    else:
+        probable *= by_heading
+    prior: Array = np.exp(_bounded(log_odds + np.log(np.maximum(probable, 1e-300))) - _bounded(log_odds))
+    return prior
 
 
-def turn_sigmas(registrations: Registrations, config: LocalizerConfig) -> Array:
-    """Standard deviations of the turns of registrations, (N,) float64 degrees."""
-    return np.where(
-        registrations.fitted, config.registration.turn_sigma_deg, config.refinement.turn_step_deg / 2.0
-    )
+def turns_found(
+    registrations: Registrations, drawn_deg: Array, config: LocalizerConfig
+) -> tuple[Array, Array]:
+    """Errors of the heading, or headings where none is sensed, and their standard deviations, (N,) degrees each.
+
+    Args:
+        registrations: Of the views of a frame.
+        drawn_deg: (V,) float64, turns that the views were drawn under.
+        config: Of the localizer.
+    """
+    turn = wrap_degrees(drawn_deg[registrations.view] + registrations.turn_deg)
+    step_deg = config.refinement.turn_step_deg
+    return turn, np.where(registrations.fitted, config.registration.turn_sigma_deg, step_deg / 2.0)
 
 
-def heading_prior(turn_deg: Array, turn_sigma_deg: Array | float, config: LocalizerConfig) -> Array:
-    """How probable errors of a sensed heading are, against none; (N,) float64."""
-    variance = config.view.heading_sigma_deg**2 + np.square(turn_sigma_deg)
-    prior: Array = np.exp(-0.5 * np.square(turn_deg) / variance)
+def stretches_found(
+    registrations: Registrations, config: LocalizerConfig, *, placed: bool
+) -> tuple[Array, Array]:
+    """By how much the ground is larger than the sensors say, as a share, and its standard deviations, (N,) each.
+
+    Args:
+        registrations: Of the views of a frame.
+        config: Of the localizer.
+        placed: Height, attitude and camera are known; else a scale says nothing.
+    """
+    sigma = np.where(registrations.fitted, config.registration.scale_sigma, (SCALE_STEP - 1.0) / 2.0)
+    return registrations.scale - 1.0, sigma if placed else np.full_like(sigma, _ANY_SCALE)
+
+
+def heading_prior(turn_deg: Array, turn_sigma_deg: Array, errors: SensorErrors) -> Array | None:
+    """How probable errors of a sensed heading are, against none, (N,) float64; None where none is sensed."""
+    if errors.heading_deg is None:
+        return None
+    prior: Array = np.exp(-0.5 * np.square(turn_deg) / (errors.heading_deg**2 + np.square(turn_sigma_deg)))
+    return prior
+
+
+def scale_prior(stretch: Array, stretch_sigma: Array, lever: Lever, errors: SensorErrors) -> Array:
+    """How probable stretches of the ground are by height and tilt, against none; (N,) float64."""
+    variance = lever.stretch_sigma(errors) ** 2 + np.square(stretch_sigma)
+    prior: Array = np.exp(-0.5 * np.square(stretch) / variance)
     return prior
 
 

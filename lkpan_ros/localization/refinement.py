@@ -1,8 +1,9 @@
 """Sub-tile registration: where on the map a ground patch lies, tried around each of the best candidates.
 
-Neighbouring candidates share a window of the map. The patch is laid on every window (under some turns, since headings
-err), which gives a position and a quality each; the best few are then fitted to fractions of a pixel in position,
-turn and scale. The cost is bounded by the number of windows, whatever the size of the map.
+Neighbouring candidates share a window of the map. The patch is laid on every window under some turns and scales (headings
+err, ground rises and falls, and a focal length may be wrong), which gives a position and a quality each; the best few
+are then fitted to fractions of a pixel in position, turn and scale. The cost is bounded by the number of windows,
+whatever the size of the map.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ _FINE_REACH_PX = 4
 _SAME_PX = 2.0  # peaks nearer than this are one
 _FINE_TURN_DEG, _FINE_SCALE = 4.0, 0.06  # first steps of the fit; each round takes steps a third as long
 _FINE_ROUNDS = 3
+SCALE_STEP = 1.17  # a patch that is off by half of that is still found
+_OFF_SCALE = 0.06  # in quality: the sensors are believed unless another scale fits so much better
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +137,7 @@ class GradientRefiner:
         """See `Refiner`."""
         settings = self._settings
         chosen = windows_of(matches, settings.apart_m, windows)
-        looks = _Looks(views, self._coarse, turns_deg)
+        looks = _Looks(views, self._coarse, _looks(turns_deg, settings.scale_reach))
         nearest = [_nearest(matches, chosen, place) for place in expected]
         fits = []
         for match in chosen:
@@ -166,12 +169,10 @@ class GradientRefiner:
     def _coarse_fits(
         self, looks: _Looks, matches: Matches, match: int, expected: Sequence[Expected]
     ) -> list[Fit]:
-        """The best shifts, each under its best turn."""
+        """The best shifts, each under its best turn and scale."""
         east_m, north_m = (float(value) for value in matches.position_m[match])
         window, view = self._windows.about(east_m, north_m), int(matches.rotation[match])
-        stack = np.stack([self._coarse.scores(looks.template(view, t), window) for t in looks.turns_deg])
-        turn_of = stack.argmax(axis=0)
-        scores = stack.max(axis=0)
+        scores, look_of = self._best_look(looks, view, window)
         best = peaks(scores, self._settings.peaks)
         found = list(best)
         for place in expected:
@@ -180,11 +181,24 @@ class GradientRefiner:
         fits = []
         for number, peak in enumerate(found):
             row, column = round(peak.y_px) + self._coarse.reach_px, round(peak.x_px) + self._coarse.reach_px
-            turn = looks.turns_deg[int(turn_of[row, column])]
+            turn, scale = looks.looks[int(look_of[row, column])]
             position = (east_m + peak.x_px * self._gsd_m, north_m - peak.y_px * self._gsd_m)
             spread_m2 = peak.spread_px2 * self._gsd_m**2
-            fits.append(Fit(match, peak.quality, position, spread_m2, turn, 1.0, number >= len(best)))
+            sought = number >= len(best)
+            fits.append(Fit(match, peak.quality, position, spread_m2, turn, scale, sought))
         return fits
+
+    def _best_look(
+        self, looks: _Looks, view: int, window: Window
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """At each shift of a window the score of the look that fits best there, and which one that is."""
+        scales = np.array([scale for _, scale in looks.looks], np.float32)[:, None, None]
+        scores = np.stack(
+            [self._coarse.scores(looks.template(view, look), window) for look in range(len(scales))]
+        )
+        scores *= np.minimum(scales, 1.0)  # what is shrunk has less to say, and fits so much better by chance
+        best = (scores - np.where(scales == 1.0, 0.0, _OFF_SCALE)).argmax(axis=0)
+        return np.take_along_axis(scores, best[None], axis=0)[0], best
 
     def _peak_at(
         self, scores: NDArray[np.float32], place: Expected, east_m: float, north_m: float
@@ -200,7 +214,7 @@ class GradientRefiner:
         grey = grey_of(view.patch)
         east_m, north_m = start.position_m
         window = self._window(self._fine, east_m, north_m)
-        turn, log_scale = start.turn_deg, 0.0
+        turn, log_scale = start.turn_deg, math.log(start.scale)
         turn_step, scale_step = _FINE_TURN_DEG, _FINE_SCALE
         for _ in range(_FINE_ROUNDS):
             tries = [
@@ -225,20 +239,28 @@ class GradientRefiner:
 
 
 class _Looks:
-    """The templates of a frame's views under the turns to be tried, made when first asked for."""
+    """The templates of a frame's views under the turns and scales to be tried, made when first asked for."""
 
     def __init__(
-        self, views: Sequence[GroundView], correlator: Correlator, turns_deg: Sequence[float]
+        self, views: Sequence[GroundView], correlator: Correlator, looks: Sequence[tuple[float, float]]
     ) -> None:
-        self.turns_deg = turns_deg
+        self.looks = looks
         self._views = views
         self._correlator = correlator
         self.template = lru_cache(maxsize=None)(self._template)
 
-    def _template(self, view: int, turn_deg: float) -> Template:
-        look = self._views[view]
-        field = gradient_field(*turned(grey_of(look.patch), look.mask, PATCH_PX, turn_deg))
+    def _template(self, view: int, look: int) -> Template:
+        seen = self._views[view]
+        field = gradient_field(*turned(grey_of(seen.patch), seen.mask, PATCH_PX, *self.looks[look]))
         return self._correlator.template(field)
+
+
+def _looks(turns_deg: Sequence[float], scale_reach: float) -> list[tuple[float, float]]:
+    """Turns and scales to be tried: all turns as the sensors say, other scales under the middle turn."""
+    steps = math.floor(math.log(scale_reach) / math.log(SCALE_STEP) + 0.5)
+    scales = [SCALE_STEP**step for step in range(-steps, steps + 1) if step]
+    middle = turns_deg[len(turns_deg) // 2]
+    return [(turn, 1.0) for turn in turns_deg] + [(middle, scale) for scale in scales]
 
 
 def turns_within(reach_deg: float, step_deg: float, centre_deg: float = 0.0) -> tuple[float, ...]:

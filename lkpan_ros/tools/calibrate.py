@@ -22,12 +22,14 @@ from lkpan_model.whole_file import whole_file
 from lkpan_ros.errors import FlightError
 from lkpan_ros.localization.array_file import read_npz
 from lkpan_ros.localization.background import Background, Chance
+from lkpan_ros.localization.belief import SensorErrors
 from lkpan_ros.localization.calibration import Look, common_offset, fit
 from lkpan_ros.localization.calibration_file import Calibration, write_calibration
 from lkpan_ros.localization.config import PATCH_PX, LocalizerConfig
 from lkpan_ros.localization.flight_log import read_flight
 from lkpan_ros.localization.gallery import Gallery
-from lkpan_ros.localization.measurement import heading_prior, turn_sigmas
+from lkpan_ros.localization.lever import Lever
+from lkpan_ros.localization.measurement import heading_prior, scale_prior, stretches_found, turns_found
 from lkpan_ros.localization.refinement import make_refiner, turns_within
 from lkpan_ros.localization.retrieval import rows_of
 from lkpan_ros.localization.settings import parse_assignments, with_values
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
 
     from lkpan_ros.localization.flight_log import FlightRecord
     from lkpan_ros.localization.refinement import Refiner
-    from lkpan_ros.localization.types import GroundView, Matches
+    from lkpan_ros.localization.types import GroundView, Matches, Registrations
 
 _CANDIDATES = 400  # enough to leave foreign tiles when those about the truth are taken away
 # A registration this near to the true view is right; to that of GPS and tilt, without and with what they err by in common.
@@ -143,12 +145,22 @@ class _Flight:
         look = Look(
             quality=found.quality,
             similarity=found.similarity.astype(np.float64),
-            prior=heading_prior(found.turn_deg, turn_sigmas(found, config), config),
+            prior=_by_sensors(found, view, config),
             chance=chance,
             right=np.zeros(len(found.quality), np.bool_),
             error_px=np.full(len(found.quality), np.nan),
         )
         return _Seen(look, found.position_m - truth, verified)
+
+
+def _by_sensors(found: Registrations, view: GroundView, config: LocalizerConfig) -> NDArray[np.float64]:
+    """How probable registrations are by what the sensors say, (N,)."""
+    errors = SensorErrors.of(config.view, heading_known=view.heading_known)
+    turn, turn_sigma = turns_found(found, np.array([view.turn_deg]), config)
+    stretch, stretch_sigma = stretches_found(found, config, placed=view.offset_m is not None)
+    by_scale = scale_prior(stretch, stretch_sigma, Lever.of(view), errors)
+    by_heading = heading_prior(turn, turn_sigma, errors)
+    return by_scale if by_heading is None else by_scale * by_heading
 
 
 @dataclass(frozen=True, eq=False)

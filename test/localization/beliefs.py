@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 NO_HEADING = SensorErrors(heading_deg=None, height_ratio=0.05, tilt_deg=2.0)
-NO_LEVER = Lever(np.zeros(2), np.zeros((2, 2)))  # the view stands for the vehicle
+NO_LEVER = Lever(np.zeros(2), np.zeros((2, 2)), np.zeros(2))  # the view stands for the vehicle
 
 
 def evidence(
@@ -27,8 +27,8 @@ def evidence(
     sigma_m: float = 2.0,
     turn_deg: Sequence[float] | None = None,
     turn_sigma_deg: float = 2.0,
-    height: float = 0.0,
-    height_sigma: float = 1.0,
+    stretch: float = 0.0,
+    stretch_sigma: float = 1.0,
     sought: bool = False,
     prior: float = 1.0,
     lever: Lever = NO_LEVER,
@@ -45,8 +45,8 @@ def evidence(
         covariance_m2=np.tile(np.eye(2) * sigma_m**2, (count, 1, 1)),
         turn_deg=np.zeros(count) if turn_deg is None else np.array(turn_deg, float),
         turn_sigma_deg=np.full(count, turn_sigma_deg),
-        height=np.full(count, height),
-        height_sigma=np.full(count, height_sigma),
+        stretch=np.full(count, stretch),
+        stretch_sigma=np.full(count, stretch_sigma),
         lever=lever,
         errors=errors,
     )

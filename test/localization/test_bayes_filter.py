@@ -53,8 +53,8 @@ def frames(draw: st.DrawFn) -> tuple[float, Evidence, bool, bool]:
         sigma_m=draw(st.floats(0.5, 60)),
         turn_deg=[draw(st.floats(-400, 400)) for _ in places],
         turn_sigma_deg=draw(st.floats(0.1, 20)),
-        height=draw(st.floats(-0.2, 0.2)),
-        height_sigma=draw(st.floats(0.01, 1.0)),
+        stretch=draw(st.floats(-0.2, 0.2)),
+        stretch_sigma=draw(st.floats(0.01, 1.0)),
         sought=draw(st.booleans()),
         prior=draw(st.floats(1e-6, 1.0)),
         lever=draw(st.sampled_from([NO_LEVER, OBLIQUE])),
@@ -125,11 +125,11 @@ def test_an_update_with_one_gaussian_is_kalmans() -> None:
 
 
 def test_an_update_through_a_lever_is_what_samples_say() -> None:
-    """Vehicles drawn from the belief, weighted by how well view, turn and height agree with their own."""
+    """Vehicles drawn from the belief, weighted by how well view, turn and scale agree with their own."""
     lever = lever_of(Attitude(45.0, 30.0, 4.0), 120.0)
     before = believed((1.0, 10.0, -20.0), height_sigma=0.04, tilt_sigma_deg=1.0)
     said = evidence(
-        (77.0, 93.0, 100.0), sigma_m=3.0, turn_deg=[1.5], height=0.02, height_sigma=0.03, lever=lever
+        (77.0, 93.0, 100.0), sigma_m=3.0, turn_deg=[1.5], stretch=0.02, stretch_sigma=0.03, lever=lever
     )
     place = BayesFilter(replace(SETTINGS, miss_probability=0.001))
     place.belief = before
@@ -137,7 +137,8 @@ def test_an_update_through_a_lever_is_what_samples_say() -> None:
     drawn = np.random.default_rng(0).multivariate_normal(before.mean[0], before.covariance[0], 200_000)
     apart = (lever.view_m(drawn) - said.view_m) / 3.0
     squared = (apart**2).sum(axis=1) + ((drawn[:, TURN] - 1.5) / 2.0) ** 2
-    weight = np.exp(-0.5 * (squared + ((drawn[:, HEIGHT] - 0.02) / 0.03) ** 2))
+    stretch = drawn[:, HEIGHT] + drawn[:, TILT] @ lever.stretch_per_tilt
+    weight = np.exp(-0.5 * (squared + ((stretch - 0.02) / 0.03) ** 2))
     mean = weight @ drawn / weight.sum()
     covariance = (weight[:, None] * (drawn - mean)).T @ (drawn - mean) / weight.sum()
     sigma = np.sqrt(np.diag(covariance))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lkpan_ros.localization.bayes_filter import BayesFilter
-from lkpan_ros.localization.belief import SensorErrors
+from lkpan_ros.localization.belief import HEIGHT, SensorErrors
 from lkpan_ros.localization.camera import Attitude
 from lkpan_ros.localization.config import GallerySettings, LocalizerConfig
 from lkpan_ros.localization.decision import Decision
@@ -162,6 +162,17 @@ def test_vehicles_that_their_tilt_alone_parts_share_a_view(plain_gallery: Galler
     assert fix.probability > CONFIG.gate.min_probability
     seen_m = plain_gallery.frame.to_local(fix.view.lat_deg, fix.view.lon_deg)
     assert np.allclose(seen_m, lever.ahead_m, atol=0.5)
+
+
+@pytest.mark.parametrize(("height", "reference"), [(0.1, Reference.VEHICLE), (-0.25, Reference.VIEW)])
+def test_where_the_map_contradicts_the_height_the_vehicle_is_not_stated(
+    plain_gallery: Gallery, height: float, reference: Reference
+) -> None:
+    belief = believed((0.99, 0.0, 0.0), sigma_m=2.0, height_sigma=0.02)
+    belief.mean[0, HEIGHT] = height
+    fix = fixed(plain_gallery, belief, view_under(45.0))
+    assert fix.reference is reference
+    assert fix.covariance_m2[0, 0] < 10.0**2 or fix.reference is Reference.VIEW
 
 
 def test_the_error_of_the_maps_own_position_is_part_of_what_is_stated(plain_gallery: Gallery) -> None:

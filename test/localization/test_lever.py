@@ -82,6 +82,28 @@ def test_the_jacobian_is_that_of_the_true_pose(attitude: Attitude, height_m: flo
     assert np.array_equal(jacobian[:, :4], np.eye(2, 4))
 
 
+@given(attitudes, heights)
+def test_tilt_stretches_the_ground(attitude: Attitude, height_m: float) -> None:
+    """By the root of the area that a few pixels about the axis cover, by central differences."""
+    pose, step = pose_of(attitude, height_m), 0.05
+
+    def size_m(pitch: float, roll: float) -> float:
+        rotation = about(forward, roll) @ about(right, pitch) @ pose.attitude.rotation()
+        corners = np.array([[-1, 0, 1e3], [1, 0, 1e3], [0, -1, 1e3], [0, 1, 1e3]]) @ rotation.T
+        ground_m = height_m * corners[:, :2] / -corners[:, 2:]
+        area_m2 = np.linalg.det([ground_m[1] - ground_m[0], ground_m[3] - ground_m[2]])
+        return float(np.log(abs(area_m2))) / 2.0
+
+    right = pose.attitude.rotation()[:, 0] * (1.0, 1.0, 0.0)
+    right /= np.linalg.norm(right)
+    forward = np.array([-right[1], right[0], 0.0])
+    expected = [
+        (size_m(step, 0.0) - size_m(-step, 0.0)) / (2.0 * step),
+        (size_m(0.0, step) - size_m(0.0, -step)) / (2.0 * step),
+    ]
+    assert np.allclose(lever_of(attitude, height_m).stretch_per_tilt, expected, atol=2e-4)
+
+
 @given(attitudes, turns, st.floats(-0.2, 0.2), st.floats(-5, 5), st.floats(-5, 5))
 def test_the_jacobian_is_that_of_the_offset(
     attitude: Attitude, turn: float, height: float, pitch: float, roll: float
@@ -123,7 +145,7 @@ def test_a_vehicle_that_is_born_is_as_unsure_as_its_sensors_make_it(
     attitude = Attitude(tilt, heading)
     errors = SensorErrors(heading_deg=1.0, height_ratio=0.02, tilt_deg=0.5)
     said = evidence(
-        (40.0, -30.0, 100.0), sigma_m=0.5, turn_sigma_deg=1e3, height_sigma=1e3,
+        (40.0, -30.0, 100.0), sigma_m=0.5, turn_sigma_deg=1e3, stretch_sigma=1e3,
         lever=lever_of(attitude, height_m), errors=errors,
     )  # fmt: skip
     place = BayesFilter(FilterSettings())

@@ -59,7 +59,8 @@ def test_a_frame_of_the_map_is_found_where_it_was_taken(
 def test_tilt_widens_the_vehicles_covariance_along_the_view(
     ground: Ground, gallery: Gallery, encoder: Encoder
 ) -> None:
-    sure_of_heading = with_values(CONFIG, {"view.heading_sigma_deg": 0.5, "view.height_sigma_ratio": 0.1})
+    figures = {"view.heading_sigma_deg": 0.5, "view.height_sigma_ratio": 0.1, "view.tilt_sigma_deg": 1.0}
+    sure_of_heading = with_values(CONFIG, figures)
     fix = Localizer(gallery, encoder, sure_of_heading).localize(ground.look(0.0, 0.0, Attitude(25.0, 0.0)))
     assert isinstance(fix, Fix)
     extra = fix.covariance_m2 - fix.view_covariance_m2
@@ -91,10 +92,28 @@ def test_without_height_the_fix_is_the_views_and_its_covariance_wide(
 def test_a_vehicle_that_cannot_be_placed_well_is_not_stated(
     ground: Ground, gallery: Gallery, encoder: Encoder
 ) -> None:
-    careless = with_values(CONFIG, {"view.tilt_sigma_deg": 20.0})
+    careless = with_values(CONFIG, {"view.tilt_sigma_deg": 45.0})
     fix = Localizer(gallery, encoder, careless).localize(ground.look(0.0, 0.0, Attitude(25.0, 0.0)))
     assert isinstance(fix, Fix), fix
     assert fix.reference is Reference.VIEW
+
+
+@pytest.mark.parametrize("stated_over_true", [0.75, 1.3])
+def test_a_wrong_focal_length_or_height_is_found_out(
+    ground: Ground, gallery: Gallery, encoder: Encoder, stated_over_true: float
+) -> None:
+    """The view is found in the size that it has; the vehicle, which one of the two would move, is not stated."""
+    frame = ground.look(-30.0, 60.0, Attitude(25.0, 0.0))
+    camera = frame.intrinsics
+    assert camera is not None
+    assert frame.height_m is not None
+    long = replace(camera, fx_px=camera.fx_px * stated_over_true, fy_px=camera.fy_px * stated_over_true)
+    for lie in (replace(frame, intrinsics=long), replace(frame, height_m=frame.height_m / stated_over_true)):
+        fix = Localizer(gallery, encoder, CONFIG).localize(lie)
+        assert isinstance(fix, Fix), fix
+        assert distance_m(fix.view, ground.frame.point(-30.0, 60.0)) < 5.0
+        assert fix.reference is Reference.VIEW
+        assert fix.position == fix.view
 
 
 def test_stamps_that_repeat_or_go_back_are_refused_until_reset(ground: Ground, localizer: Localizer) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lkpan_ros.localization.background import Chance
 from lkpan_ros.localization.bayes_filter import BayesFilter
-from lkpan_ros.localization.belief import PLACE, TURN
+from lkpan_ros.localization.belief import HEIGHT, PLACE, TILT, TURN, SensorErrors
 from lkpan_ros.localization.camera import Attitude
 from lkpan_ros.localization.config import LocalizerConfig
 from lkpan_ros.localization.measurement import fit_sigma_m, heading_prior, log_odds, measure
@@ -170,17 +170,17 @@ def test_turn_and_scale_correct_a_wrong_heading_and_height(
 
 
 def test_good_sensors_are_not_corrected_by_a_coarse_fit(plain_gallery: Gallery) -> None:
-    sharp = with_values(CONFIG, {"view.heading_sigma_deg": 0.1, "view.height_sigma_ratio": 0.001})
+    level = {"view.tilt_sigma_deg": 0.0}
+    sharp = with_values(CONFIG, level | {"view.heading_sigma_deg": 0.1, "view.height_sigma_ratio": 0.001})
     view = tilted(Attitude(45.0, 0.0))
     found = measured(plain_gallery, registered(scale=1.05), view, config=sharp)
     assert np.allclose(vehicle(found)[PLACE], (0.0, -100.0), atol=0.5)
-    exact = with_values(CONFIG, {"view.height_sigma_ratio": 0.0, "view.heading_sigma_deg": 0.0})
+    exact = with_values(CONFIG, level | {"view.height_sigma_ratio": 0.0, "view.heading_sigma_deg": 0.0})
     found = measured(plain_gallery, registered(scale=1.05), view, config=exact)
     assert np.allclose(vehicle(found)[PLACE], (0.0, -100.0), atol=0.01)
-    coarse = measured(
-        plain_gallery, registered(scale=1.05, fitted=False), view
-    )  # a scale that was not fitted
-    assert np.allclose(vehicle(coarse)[PLACE], (0.0, -100.0), atol=0.5)
+    good = with_values(CONFIG, {"view.tilt_sigma_deg": 0.5, "view.height_sigma_ratio": 0.01})
+    coarse = measured(plain_gallery, registered(scale=1.17, fitted=False), view, config=good)
+    assert np.allclose(vehicle(coarse)[PLACE], (0.0, -100.0), atol=1.0)
 
 
 @given(st.floats(0, 359), st.floats(-20, 20))
@@ -207,7 +207,38 @@ def test_a_turn_that_was_only_tried_is_less_sure_than_a_fitted_one(plain_gallery
     view = tilted(Attitude(0.0, 0.0))
     tried, fit = (measured(plain_gallery, registered(fitted=f), view) for f in (False, True))
     assert tried.turn_sigma_deg[0] > fit.turn_sigma_deg[0] > 0.0
-    assert tried.height_sigma[0] > fit.height_sigma[0] > 0.0
+    assert tried.stretch_sigma[0] > fit.stretch_sigma[0] > 0.0
+
+
+def test_a_scale_that_sensors_cannot_explain_is_the_heights(plain_gallery: Gallery) -> None:
+    """Not the tilt's, and whatever the height is said to be known to."""
+    view = tilted(Attitude(45.0, 0.0))
+    good = with_values(CONFIG, {"view.tilt_sigma_deg": 0.5, "view.height_sigma_ratio": 0.01})
+    said = vehicle(measured(plain_gallery, registered(scale=1.3), view, config=good))
+    assert said[HEIGHT] == pytest.approx(0.3)
+    assert np.allclose(said[PLACE], (0.0, -130.0))
+    assert np.all(said[TILT] == 0.0)
+
+
+@pytest.mark.parametrize("sigma_deg", [1.0, 5.0])
+def test_a_scale_is_shared_between_height_and_tilt(plain_gallery: Gallery, sigma_deg: float) -> None:
+    """By how much each may err: a camera at 45 degrees that is tilted a degree further sees 2.6 % more ground."""
+    config = with_values(CONFIG, {"view.tilt_sigma_deg": sigma_deg})
+    said = vehicle(
+        measured(plain_gallery, registered(scale=1.05), tilted(Attitude(45.0, 0.0)), config=config)
+    )
+    by_tilt, by_height = 0.026 * said[TILT][0], said[HEIGHT]
+    assert by_tilt / by_height == pytest.approx((0.026 * sigma_deg / 0.05) ** 2, rel=0.05)
+    assert said[TILT][1] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_another_scale_than_the_sensors_say_needs_a_far_better_fit(plain_gallery: Gallery) -> None:
+    view = tilted(Attitude(0.0, 0.0))
+    nominal, off = (measured(plain_gallery, registered(scale=s), view).prior[0] for s in (1.0, 1.37))
+    assert nominal == pytest.approx(1.0)
+    assert off == pytest.approx(0.05)
+    unknown = as_view(PATCH, offset_m=None)  # without a height no scale contradicts anything
+    assert measured(plain_gallery, registered(scale=1.37), unknown).prior[0] > 0.9
 
 
 def test_what_was_sought_is_said_so(plain_gallery: Gallery) -> None:
@@ -221,14 +252,15 @@ def test_a_turn_is_as_probable_as_compass_and_fit_together_make_it(
     turn: float, fit_deg: float, compass_deg: float
 ) -> None:
     """Against none: the integral over all true errors of the compass, by sampling them evenly."""
-    config = with_values(CONFIG, {"view.heading_sigma_deg": compass_deg})
+    sensors = SensorErrors(heading_deg=compass_deg, height_ratio=0.05, tilt_deg=3.0)
     errors = np.linspace(-300.0, 300.0, 60_001)
 
     def density(turn_deg: float) -> float:
         squared = (errors / compass_deg) ** 2 + ((turn_deg - errors) / fit_deg) ** 2
         return float(np.exp(-0.5 * squared).sum())
 
-    found = heading_prior(np.array([turn, -turn, 0.0]), fit_deg, config)
+    found = heading_prior(np.array([turn, -turn, 0.0]), np.full(3, fit_deg), sensors)
+    assert found is not None
     assert found[0] == pytest.approx(density(turn) / density(0.0), abs=1e-6)
     assert found[0] == found[1]
     assert found[2] == 1.0

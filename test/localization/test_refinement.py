@@ -43,7 +43,7 @@ def error_m(found: Registrations, row: int, place_m: tuple[float, float]) -> flo
 @settings(max_examples=12)
 @given(
     st.floats(-35, 35), st.floats(-35, 35), st.sampled_from([(0.0, 0.0), (60.0, -30.0)]),
-    st.floats(-11, 11), st.floats(0.93, 1.07),
+    st.floats(-7, 7), st.floats(0.75, 1.4),
 )  # fmt: skip
 def test_a_view_is_placed_turned_and_scaled_as_it_was_cut(
     ground: Ground, refiner: Refiner, east_m: float, north_m: float, centre_m: tuple[float, float],
@@ -55,7 +55,7 @@ def test_a_view_is_placed_turned_and_scaled_as_it_was_cut(
     assert found.fitted[row]
     assert error_m(found, row, place_m) < COARSE_PX_M
     assert found.turn_deg[row] == pytest.approx(turn_deg, abs=1.5)
-    assert found.scale[row] == pytest.approx(scale, abs=0.03)
+    assert found.scale[row] == pytest.approx(scale, rel=0.04)
     assert 0.3 < found.quality[row] <= 1.0 + 1e-5
     assert found.similarity[row] == np.float32(0.5)
 
