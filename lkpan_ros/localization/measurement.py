@@ -116,8 +116,10 @@ def measure(
     turn, turn_sigma = turns_found(registrations, drawn, config)
     stretch, stretch_sigma = stretches_found(registrations, config, placed=placed)
     lever, errors = Lever.of(views[0]), SensorErrors.of(config.view, heading_known=known)
-    log_odds = _unbounded(
-        registrations.quality, registrations.similarity, chance, config, registrations.sought
+    log_odds = _above_rivals(
+        _unbounded(registrations.quality, registrations.similarity, chance, config, registrations.sought),
+        registrations.position_m,
+        config.gate.radius_m,
     )
     return Evidence(
         odds=np.exp(_bounded(log_odds)),
@@ -138,6 +140,23 @@ def measure(
         errors=errors,
         looks_deg=np.add.outer(drawn, tries_deg).ravel(),
     )
+
+
+def _above_rivals(log_odds: Array, position_m: Array, radius_m: float) -> Array:
+    """Log odds, (N,), less those of the best place that is not the best of all.
+
+    A view shows one place. If two look more like it than chance would have it, then one of them is chance: so much is to be
+    had for nothing in this frame, over fields that are all alike or along a river, and counts for none of them.
+
+    Args:
+        log_odds: (N,) float64.
+        position_m: (N, 2) float64, of the places.
+        radius_m: Places further apart are not the same.
+    """
+    if len(log_odds) == 0:
+        return log_odds
+    apart_m = np.hypot(*(position_m - position_m[log_odds.argmax()]).T)
+    return log_odds - max(0.0, float(log_odds[apart_m > radius_m].max(initial=-np.inf)))
 
 
 def _prior(log_odds: Array, by_heading: Array | None, by_scale: Array, *, looks: int) -> Array:

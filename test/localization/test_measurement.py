@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -239,6 +240,29 @@ def test_another_scale_than_the_sensors_say_needs_a_far_better_fit(plain_gallery
     assert off == pytest.approx(0.05)
     unknown = as_view(PATCH, offset_m=None)  # without a height no scale contradicts anything
     assert measured(plain_gallery, registered(scale=1.37), unknown).prior[0] > 0.9
+
+
+@given(st.lists(st.tuples(st.floats(0, 400), st.floats(0.0, 1.0)), min_size=2, max_size=12), st.floats(0, 8))
+def test_what_looks_right_in_two_places_is_chance_to_that_extent(
+    plain_gallery: Gallery, places: list[tuple[float, float]], alike: float
+) -> None:
+    """The best place stands out against none of them by no more than against the next; their ranks stay."""
+    east, quality = (np.array(column) for column in zip(*places, strict=True))
+    count = len(places)
+    found = replace(
+        registered(), match=np.arange(count), view=np.zeros(count, np.int64), spread_m2=np.zeros((count, 2, 2)),
+        position_m=np.column_stack([east, np.zeros(count)]), quality=quality, turn_deg=np.zeros(count),
+        scale=np.ones(count), similarity=np.full(count, 0.1 + 0.05 * (9.7 + alike), np.float32),
+        fitted=np.ones(count, np.bool_), sought=np.zeros(count, np.bool_),
+    )  # fmt: skip
+    odds = np.log(measured(plain_gallery, found, tilted(Attitude(0.0, 0.0))).odds)
+    best = odds.argmax()
+    rivals = odds[np.abs(east - east[best]) > CONFIG.gate.radius_m]
+    assert np.all(rivals <= 1e-6)
+    alone = log_odds(quality, found.similarity, FOREIGN, CONFIG)
+    assert np.allclose(odds - odds[best], alone - alone[best], atol=1e-6)
+    if len(rivals) == 0:
+        assert np.allclose(odds, alone)
 
 
 def test_what_was_sought_is_said_so(plain_gallery: Gallery) -> None:
