@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lkpan_ros.localization.belief import HEIGHT, PLACE, TURN
+from lkpan_ros.localization.belief import PLACE, TURN
+from lkpan_ros.localization.conflicts import contradicts_height
 from lkpan_ros.localization.integrity import (
     most_probable_place,
     not_below,
     probability_within,
     refusal_reason,
 )
-from lkpan_ros.localization.kalman import ASTRAY_SIGMAS
 from lkpan_ros.localization.measurement import fit_sigma_m
 from lkpan_ros.localization.types import Fix, Reason, Reference, Rejection
 
@@ -93,7 +92,7 @@ class Decision:
         assert place is not None
         covariance_m2, probability = self._stated(place)
         sure = probability >= gate.min_probability
-        if not sure or self._contradicts_height(place):
+        if not sure or contradicts_height(place, self.config):
             return replace(fix, covariance_m2=_widened(fix.covariance_m2, float(np.linalg.norm(offset_m))))
         return replace(
             fix,
@@ -102,14 +101,6 @@ class Decision:
             reference=Reference.VEHICLE,
             probability=probability,
         )
-
-    def _contradicts_height(self, place: Place) -> bool:
-        """Whether the map shows the ground in another size than it can have by the height and tilt that are sensed.
-
-        A wrong height would move the vehicle, a wrong focal length would not: nothing tells which it is.
-        """
-        sigma = math.hypot(self.config.view.height_sigma_ratio, math.sqrt(place.covariance[HEIGHT, HEIGHT]))
-        return abs(float(place.mean[HEIGHT])) > ASTRAY_SIGMAS * sigma
 
     def _stated(self, place: Place) -> tuple[Array, float]:
         """A place's covariance on the earth, and the probability that it is right within the gate's radius."""

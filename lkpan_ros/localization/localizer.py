@@ -13,13 +13,13 @@ from lkpan_ros.errors import GalleryError
 from lkpan_ros.localization.background import Background
 from lkpan_ros.localization.bayes_filter import BayesFilter
 from lkpan_ros.localization.belief import RATE
+from lkpan_ros.localization.conflicts import height_conflict, prior_conflict
 from lkpan_ros.localization.decision import Decision
 from lkpan_ros.localization.frozen_picture import FrozenPicture
 from lkpan_ros.localization.headings import Headings, is_tracked, turns_to_try
 from lkpan_ros.localization.lever import Lever
 from lkpan_ros.localization.measurement import measure
 from lkpan_ros.localization.motion import Motion
-from lkpan_ros.localization.prior_conflict import prior_conflict
 from lkpan_ros.localization.refinement import Expected, make_refiner
 from lkpan_ros.localization.retrieval import about_hypotheses, joined
 from lkpan_ros.localization.types import Reason, Refusal, Rejection, Timings
@@ -72,9 +72,9 @@ class Localizer:
         return self._filter.belief
 
     @property
-    def prior_conflict(self) -> str:
-        """Why the prior of the last frame was not used; empty where it was, or there was none."""
-        return self._prior_conflict
+    def conflict(self) -> str:
+        """What the pictures contradict: the prior of the last frame, height and focal length; empty: nothing."""
+        return self._prior_conflict or height_conflict(self._filter.belief, self._config)
 
     def configure(self, config: LocalizerConfig) -> None:
         """Use other settings from the next frame on; what is believed is kept."""

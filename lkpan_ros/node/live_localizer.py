@@ -47,9 +47,9 @@ class LiveLocalizer:
         return self._calibration.describe(self._given)
 
     @property
-    def prior_conflict(self) -> str:
-        """As `Localizer.prior_conflict`."""
-        return self._loaded.localizer.prior_conflict
+    def conflict(self) -> str:
+        """As `Localizer.conflict`."""
+        return self._loaded.localizer.conflict
 
     def localize(self, frame: Frame) -> Fix | Rejection:
         """As `Localizer.localize`."""

@@ -270,7 +270,7 @@ class LocalizerNode(LifecycleNode):
         level, message, values = DiagnosticStatus.OK, "inactive", {}
         if self._running is not None:
             silence = describe_silence(self, self._settings.node.image)
-            doubt = self._loaded.localizer.prior_conflict if self._loaded else ""
+            doubt = self._loaded.localizer.conflict if self._loaded else ""
             doubt = doubt or describe_crowd(self, self._settings.node.image)
             level, message = self._statistics.verdict(self._settings.node.diagnostics, silence, doubt)
             values = self._statistics.values()

@@ -87,7 +87,7 @@ def test_a_prior_that_is_led_away_is_found_out_and_the_pictures_win(
         away_m = 15.0 * max(0, stamp_s - 4)
         frame = replace(at(ground, float(stamp_s)), prior=prior_at(ground, stamp_s, away_m))
         outcome = localizer.localize(frame)
-        conflicts.append(localizer.prior_conflict)
+        conflicts.append(localizer.conflict)
         if stamp_s >= 4:
             assert isinstance(outcome, Fix), outcome
             assert distance_m(outcome.position, prior_at(ground, stamp_s, 0.0).position) < 10.0
@@ -95,7 +95,7 @@ def test_a_prior_that_is_led_away_is_found_out_and_the_pictures_win(
     assert all(conflicts[9:])
     assert "prior_fix (within 10 m) lies 135 m from where the pictures have the vehicle" in conflicts[-1]
     list(fly(localizer, ground, 14, 15))
-    assert not localizer.prior_conflict  # it has ended
+    assert not localizer.conflict  # it has ended
     assert SPEED_MPS * 14.0 < 135.0
 
 
@@ -103,4 +103,4 @@ def test_a_prior_that_jumps_away_is_not_followed(ground: Ground, localizer: Loca
     list(fly(localizer, ground, 0, 5))
     outcome = localizer.localize(replace(at(ground, 5.0), prior=prior_at(ground, 5.0, 5000.0)))
     assert isinstance(outcome, Fix), outcome
-    assert "lies 5000 m from" in localizer.prior_conflict
+    assert "lies 5000 m from" in localizer.conflict

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -109,11 +110,15 @@ def test_a_wrong_focal_length_or_height_is_found_out(
     assert frame.height_m is not None
     long = replace(camera, fx_px=camera.fx_px * stated_over_true, fy_px=camera.fy_px * stated_over_true)
     for lie in (replace(frame, intrinsics=long), replace(frame, height_m=frame.height_m / stated_over_true)):
-        fix = Localizer(gallery, encoder, CONFIG).localize(lie)
+        localizer = Localizer(gallery, encoder, CONFIG)
+        fix = localizer.localize(lie)
         assert isinstance(fix, Fix), fix
         assert distance_m(fix.view, ground.frame.point(-30.0, 60.0)) < 5.0
         assert fix.reference is Reference.VIEW
         assert fix.position == fix.view
+        told = re.search(r"the map shows the ground (\S+) times as large", localizer.conflict)
+        assert told is not None
+        assert float(told[1]) == pytest.approx(stated_over_true, rel=0.04)
 
 
 def test_stamps_that_repeat_or_go_back_are_refused_until_reset(ground: Ground, localizer: Localizer) -> None:

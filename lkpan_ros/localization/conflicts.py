@@ -1,7 +1,9 @@
-"""Does a prior contradict what the pictures say? GNSS that is jammed, spoofed or led away slowly does.
+"""Does what is told beside the pictures contradict them?
 
-While the track is sure of itself, a prior that leaves no room for it is not used: the pictures win, and the
-disagreement is told. Before there is a track, and after it is lost, the prior counts.
+GNSS that is jammed, spoofed or led away slowly does. While the track is sure of itself, a prior that leaves no room for it is not
+used: the pictures win, and the disagreement is told. Before there is a track, and after it is lost, the prior counts.
+
+So does a wrong height or focal length: then the map shows the ground in another size than it should have.
 """
 
 from __future__ import annotations
@@ -11,13 +13,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lkpan_ros.localization.belief import PLACE
+from lkpan_ros.localization.belief import HEIGHT, PLACE
 from lkpan_ros.localization.geodesy import distance_m
 from lkpan_ros.localization.integrity import most_probable_place
+from lkpan_ros.localization.kalman import ASTRAY_SIGMAS
 
 if TYPE_CHECKING:
     from lkpan_ros.localization.belief import Belief
+    from lkpan_ros.localization.config import LocalizerConfig
     from lkpan_ros.localization.geodesy import LocalFrame
+    from lkpan_ros.localization.integrity import Place
     from lkpan_ros.localization.types import Prior
 
 _SURE = 0.9  # mass from which on the track is believed rather than the prior
@@ -45,4 +50,24 @@ def prior_conflict(
     return (
         f"prior_fix (within {prior.radius_m:.0f} m) lies {apart_m:.0f} m from where the pictures have the vehicle "
         f"(within {radius_m + 3.0 * sigma_m:.0f} m): it is not used"
+    )
+
+
+def contradicts_height(place: Place, config: LocalizerConfig) -> bool:
+    """Whether the map shows the ground in another size than it can have by the height and tilt that are sensed.
+
+    A wrong height would move the vehicle, a wrong focal length would not: nothing tells which it is.
+    """
+    sigma = math.hypot(config.view.height_sigma_ratio, math.sqrt(place.covariance[HEIGHT, HEIGHT]))
+    return abs(float(place.mean[HEIGHT])) > ASTRAY_SIGMAS * sigma
+
+
+def height_conflict(belief: Belief, config: LocalizerConfig) -> str:
+    """What contradicts height and focal length, in words; empty: nothing does."""
+    place = most_probable_place(belief, config.gate.radius_m)
+    if place is None or place.mass < _SURE or not contradicts_height(place, config):
+        return ""
+    return (
+        f"the map shows the ground {1.0 + place.mean[HEIGHT]:.2f} times as large as height and focal length say: check "
+        "height above ground and camera_info; until then fixes are of the view"
     )
