@@ -36,7 +36,7 @@ $(STAMP): $(REQUIREMENTS)
 demo: $(STAMP)  ## fly over the built-in world: camera and localizer as two processes, picture in demo_output/
 	@$(PY) -m lkpan_ros.tools.demo
 
-fooling: $(STAMP)  ## fool the localizer in every known way over simulated flights (half an hour on two cores)
+fooling: $(STAMP)  ## fool the localizer in every known way over simulated flights (10 to 30 minutes on two cores)
 	@$(PY) -m lkpan_ros.tools.fooling --output fooling_output
 
 soak: $(STAMP)  ## let everything go wrong beside a flying localizer for MINUTES (10) by SEED (1)
