@@ -160,8 +160,8 @@ class BayesFilter:
         silence = self._settings.miss_probability
         if news > 0.0:
             grown = kept * support**news
-            places = elsewhere * min(1.0, self._on_map / _ON_MAP) * evidence.prior
-            births = places * self._partly(evidence.odds, news)
+            places = elsewhere * min(1.0, self._on_map / _ON_MAP) * np.minimum(evidence.prior, 1.0)
+            births = places * self._partly(evidence.odds * np.maximum(evidence.prior, 1.0), news)
             missed = self._on_map * silence**news
             self._on_map = missed / (missed + 1.0 - self._on_map)
         else:

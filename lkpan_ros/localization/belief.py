@@ -56,7 +56,8 @@ class Evidence:
     Attributes:
         odds: (N,) float64, that this one is right against none of them, by what the frame shows.
         sought: (N,) bool, True where it was found only because the view was expected there.
-        prior: (N,) float64, how probable this one is by what the sensors say, where no hypothesis is known better.
+        prior: (N,) float64, how probable this one is by what the sensors say, where no hypothesis is known better; above 1
+            where others, which bound its odds, are improbable.
         view_m: (N, 2) float64, east and north of the middle of the view.
         covariance_m2: (N, 2, 2) float64, of that.
         turn_deg: (N,) float64, the heading's error, or the heading where none is sensed.

@@ -2,7 +2,7 @@
 
 Maximum likelihood: of a frame's registrations, the mass that the odds give to the right ones should be large. Each
 frame counts twice, the second time with the tiles about its true view taken away: then the mass belongs on none of
-them, as over ground that is not in the gallery.
+them, as over ground that is not in the gallery. What second best places take from the odds of the best is no part of it.
 """
 
 from __future__ import annotations

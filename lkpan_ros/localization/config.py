@@ -143,9 +143,10 @@ class RefinementSettings:
     )
     scale_reach: float = setting(
         1.4,
-        "by what factor more or less the ground in a view may measure than height and focal length say; 1: none is tried",
+        "by what factor more or less the ground in a view may measure than height and focal length say, where method is "
+        "correlation; 1: no other scale is tried",
         low=1.0,
-        high=1.5,
+        high=1.45,
         fixed=True,
     )
 

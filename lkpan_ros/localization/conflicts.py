@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lkpan_ros.localization.belief import HEIGHT, PLACE
+from lkpan_ros.localization.belief import PLACE, SensorErrors
 from lkpan_ros.localization.geodesy import distance_m
 from lkpan_ros.localization.integrity import most_probable_place
-from lkpan_ros.localization.kalman import ASTRAY_SIGMAS
 
 if TYPE_CHECKING:
     from lkpan_ros.localization.belief import Belief
     from lkpan_ros.localization.config import LocalizerConfig
     from lkpan_ros.localization.geodesy import LocalFrame
     from lkpan_ros.localization.integrity import Place
+    from lkpan_ros.localization.lever import Lever
     from lkpan_ros.localization.types import Prior
 
+_DOUBTFUL_SIGMAS = 1.7
 _SURE = 0.9  # mass from which on the track is believed rather than the prior
 
 
@@ -53,21 +54,28 @@ def prior_conflict(
     )
 
 
-def contradicts_height(place: Place, config: LocalizerConfig) -> bool:
-    """Whether the map shows the ground in another size than it can have by the height and tilt that are sensed.
+def contradicts_height(place: Place, lever: Lever, config: LocalizerConfig) -> bool:
+    """Whether the map shows the ground in another size than it should have by the height and tilt that are sensed.
 
-    A wrong height would move the vehicle, a wrong focal length would not: nothing tells which it is.
+    A wrong height or tilt would move the vehicle, a wrong focal length would not: nothing tells which it is. So the vehicle is not
+    stated long before the sensors' own errors become impossible.
+
+    Args:
+        place: Where the vehicle most probably is.
+        lever: From it to the middle of the view.
+        config: Of the localizer.
     """
-    sigma = math.hypot(config.view.height_sigma_ratio, math.sqrt(place.covariance[HEIGHT, HEIGHT]))
-    return abs(float(place.mean[HEIGHT])) > ASTRAY_SIGMAS * sigma
+    errors = SensorErrors.of(config.view, heading_known=False)
+    sigma = math.hypot(lever.stretch_sigma(errors), config.registration.scale_sigma)
+    return abs(lever.stretch(place.mean)) > _DOUBTFUL_SIGMAS * sigma
 
 
-def height_conflict(belief: Belief, config: LocalizerConfig) -> str:
-    """What contradicts height and focal length, in words; empty: nothing does."""
+def height_conflict(belief: Belief, lever: Lever, config: LocalizerConfig) -> str:
+    """What contradicts height, tilt and focal length, in words; empty: nothing does."""
     place = most_probable_place(belief, config.gate.radius_m)
-    if place is None or place.mass < _SURE or not contradicts_height(place, config):
+    if place is None or place.mass < _SURE or not contradicts_height(place, lever, config):
         return ""
     return (
-        f"the map shows the ground {1.0 + place.mean[HEIGHT]:.2f} times as large as height and focal length say: check "
-        "height above ground and camera_info; until then fixes are of the view"
+        f"the map shows the ground {1.0 + lever.stretch(place.mean):.2f} times as large as height, tilt and focal length say: "
+        "check height above ground, attitude and camera_info; until then fixes are of the view"
     )

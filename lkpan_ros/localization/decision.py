@@ -92,8 +92,8 @@ class Decision:
         assert place is not None
         covariance_m2, probability = self._stated(place)
         sure = probability >= gate.min_probability
-        if not sure or contradicts_height(place, self.config):
-            return replace(fix, covariance_m2=_widened(fix.covariance_m2, float(np.linalg.norm(offset_m))))
+        if not sure or contradicts_height(place, self.lever, self.config):
+            return replace(fix, covariance_m2=_widened(covariance_m2, float(np.linalg.norm(offset_m))))
         return replace(
             fix,
             position=self.gallery.frame.point(*place.mean[PLACE]),

@@ -1,7 +1,7 @@
 """Gaussian hypotheses in motion, corrected by what a frame says: the algebra of the filter (an extended Kalman filter).
 
 Motion is odometry's where there is any, else a velocity that wanders (Ornstein-Uhlenbeck); errors of height and tilt
-drift back to none. A frame measures the view, of which the vehicle's place is a lever away, the turn and the height.
+drift back to none. A frame measures the view, of which the vehicle's place is a lever away, the turn and the scale.
 """
 
 from __future__ import annotations

@@ -82,6 +82,10 @@ class Lever:
         view: Array = jacobian @ covariance @ jacobian.transpose(0, 2, 1)
         return view
 
+    def stretch(self, state: Array) -> float:
+        """By how much a (STATES,) state says that the ground is larger than the sensors say, as a share."""
+        return float(state[HEIGHT] + state[TILT] @ self.stretch_per_tilt)
+
     def stretch_sigma(self, errors: SensorErrors) -> float:
         """Standard deviation of the ground's size by height and tilt, as a share."""
         by_tilt = errors.tilt_deg * float(np.linalg.norm(self.stretch_per_tilt))

@@ -74,7 +74,7 @@ class Localizer:
     @property
     def conflict(self) -> str:
         """What the pictures contradict: the prior of the last frame, height and focal length; empty: nothing."""
-        return self._prior_conflict or height_conflict(self._filter.belief, self._config)
+        return "; ".join(text for text in (self._prior_conflict, self._height_conflict) if text)
 
     def configure(self, config: LocalizerConfig) -> None:
         """Use other settings from the next frame on; what is believed is kept."""
@@ -94,7 +94,7 @@ class Localizer:
         self._filter = BayesFilter(self._config.filter)
         self._motion = Motion()
         self._frozen = FrozenPicture()
-        self._prior_conflict = ""
+        self._prior_conflict = self._height_conflict = ""
         self._news: _News | None = None
         self._headings = Headings()
         self._placed: bool | None = None
@@ -140,6 +140,9 @@ class Localizer:
             frame.stamp_s, self._filter.belief, len(views), sensed=frame.heading_deg is not None
         )
         clock.lap("filter_s")
+        self._height_conflict = (
+            height_conflict(self._filter.belief, evidence.lever, config) if self._placed else ""
+        )
         decision = Decision(frame.stamp_s, gallery, config, views, retrieved, registrations, evidence.lever)
         outcome = decision.decide(self._filter.belief)
         clock.lap("decide_s")
@@ -197,6 +200,10 @@ class Localizer:
         """East, north and radius in metres within which a prior puts the centre of the view."""
         view = views[0]
         offset_sigma_m = self._config.view.unknown_offset_m if view.offset_m is None else 0.0
+        if (
+            view.offset_m is not None and self._height_conflict
+        ):  # the vehicle is not where it is believed to be
+            offset_sigma_m = float(np.linalg.norm(view.offset_m))
         self._prior_conflict = prior_conflict(
             frame.prior, self._filter.belief, self._gallery.frame, self._config.gate.radius_m, offset_sigma_m
         )

@@ -36,6 +36,7 @@ _ANY_HEADING = 1.0 / 3.0
 _ASTRAY = 1.0 / 3.0
 _SCALE_ASTRAY = 0.05  # of another scale than height and focal length say: either may be wrong
 _ANY_SCALE = 1.0  # standard deviation where nothing is known
+_SAME_M = 15.0  # a place may be found in several windows, and along a road
 _MOST_LOG_ODDS = 5.0  # no single frame is surer than that: the calibration has not seen enough of them
 
 
@@ -119,7 +120,7 @@ def measure(
     log_odds = _above_rivals(
         _unbounded(registrations.quality, registrations.similarity, chance, config, registrations.sought),
         registrations.position_m,
-        config.gate.radius_m,
+        max(config.gate.radius_m, _SAME_M),
     )
     return Evidence(
         odds=np.exp(_bounded(log_odds)),
@@ -207,7 +208,9 @@ def stretches_found(
         config: Of the localizer.
         placed: Height, attitude and camera are known; else a scale says nothing.
     """
-    sigma = np.where(registrations.fitted, config.registration.scale_sigma, (SCALE_STEP - 1.0) / 2.0)
+    # As the sensors say is how it was laid, not what was found.
+    tried = np.where(registrations.scale == 1.0, _ANY_SCALE, (SCALE_STEP - 1.0) / 2.0)
+    sigma = np.where(registrations.fitted, config.registration.scale_sigma, tried)
     return registrations.scale - 1.0, sigma if placed else np.full_like(sigma, _ANY_SCALE)
 
 

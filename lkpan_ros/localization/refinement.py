@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 import cv2
@@ -247,12 +246,15 @@ class _Looks:
         self.looks = looks
         self._views = views
         self._correlator = correlator
-        self.template = lru_cache(maxsize=None)(self._template)
+        self._made: dict[tuple[int, int], Template] = {}
 
-    def _template(self, view: int, look: int) -> Template:
-        seen = self._views[view]
-        field = gradient_field(*turned(grey_of(seen.patch), seen.mask, PATCH_PX, *self.looks[look]))
-        return self._correlator.template(field)
+    def template(self, view: int, look: int) -> Template:
+        """Of one of the views under one of the looks."""
+        if (view, look) not in self._made:
+            seen = self._views[view]
+            field = gradient_field(*turned(grey_of(seen.patch), seen.mask, PATCH_PX, *self.looks[look]))
+            self._made[view, look] = self._correlator.template(field)
+        return self._made[view, look]
 
 
 def _looks(turns_deg: Sequence[float], scale_reach: float) -> list[tuple[float, float]]:

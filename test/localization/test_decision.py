@@ -172,7 +172,8 @@ def test_where_the_map_contradicts_the_height_the_vehicle_is_not_stated(
     belief.mean[0, HEIGHT] = height
     fix = fixed(plain_gallery, belief, view_under(45.0))
     assert fix.reference is reference
-    assert fix.covariance_m2[0, 0] < 10.0**2 or fix.reference is Reference.VIEW
+    if reference is Reference.VIEW:  # as unsure as the way from the vehicle is long
+        assert np.linalg.eigvalsh(fix.covariance_m2).min() > 100.0**2
 
 
 def test_the_error_of_the_maps_own_position_is_part_of_what_is_stated(plain_gallery: Gallery) -> None:
