@@ -124,24 +124,7 @@ def read(
     if not path.is_file():
         raise GalleryError(f"{path}: there is no such file; make it with build_gallery --output {path}")
     try:
-        with safe_open(path, framework="numpy") as file:  # checks the header
-            metadata = file.metadata() or {}
-            _check_kind(path, metadata)
-            names = set(file.keys())
-            large = {name for name in _BLOCKWISE if name in names}
-            arrays: dict[str, Any] = {name: file.get_tensor(name) for name in names - large}
-        info, stated = metadata.get("info", ""), metadata.get("sha256", "")
-        mapped = _mapped(path, large)
-        found = _content_hash(info, {**arrays, **mapped})
-        if found != stated:
-            raise GalleryError(
-                f"{path}: its content was altered (SHA-256 {found[:12]}, stated {stated[:12]}); copy it again or "
-                f"{_REBUILD}"
-            )
-        stored = {
-            name: StoredArray(str(path), rows, arrays.pop(f"{name}{_DIGESTS}"))
-            for name, rows in mapped.items()
-        }
+        info, arrays, stored, found = _verified(path)
     except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
         raise GalleryError(
             f"{path}: is truncated, damaged or no gallery ({error}); copy it again or {_REBUILD}"
@@ -151,6 +134,28 @@ def read(
     whole = path.stat().st_size < (MAPPED_FROM_BYTES if mapped_from_bytes is None else mapped_from_bytes)
     arrays |= {name: rows.whole() if whole else rows for name, rows in stored.items()}
     return _parsed(path, info), arrays, found
+
+
+def _verified(path: Path) -> tuple[str, dict[str, Any], dict[str, StoredArray], str]:
+    """The information as text, small arrays, large ones, and the content hash, which is the one that is stated."""
+    with safe_open(path, framework="numpy") as file:  # checks the header
+        metadata = file.metadata() or {}
+        _check_kind(path, metadata)
+        names = set(file.keys())
+        large = {name for name in _BLOCKWISE if name in names}
+        arrays: dict[str, Any] = {name: file.get_tensor(name) for name in names - large}
+    info, stated = metadata.get("info", ""), metadata.get("sha256", "")
+    mapped = _mapped(path, large)
+    found = _content_hash(info, {**arrays, **mapped})
+    if found != stated:
+        raise GalleryError(
+            f"{path}: its content was altered (SHA-256 {found[:12]}, stated {stated[:12]}); copy it again or "
+            f"{_REBUILD}"
+        )
+    stored = {
+        name: StoredArray(str(path), rows, arrays.pop(f"{name}{_DIGESTS}")) for name, rows in mapped.items()
+    }
+    return info, arrays, stored, found
 
 
 def _parsed(path: Path, info: str) -> dict[str, Any]:

@@ -117,20 +117,13 @@ def measure(
     turn, turn_sigma = turns_found(registrations, drawn, config)
     stretch, stretch_sigma = stretches_found(registrations, config, placed=placed)
     lever, errors = Lever.of(views[0]), SensorErrors.of(config.view, heading_known=known)
-    log_odds = _above_rivals(
-        _unbounded(registrations.quality, registrations.similarity, chance, config, registrations.sought),
-        registrations.position_m,
-        max(config.gate.radius_m, _SAME_M),
-    )
+    by_heading = heading_prior(turn, turn_sigma, errors)
+    by_scale = scale_prior(stretch, stretch_sigma, lever, errors)
+    log_odds = _above_rivals(registrations, chance, config)
     return Evidence(
         odds=np.exp(_bounded(log_odds)),
         sought=registrations.sought,
-        prior=_prior(
-            log_odds,
-            heading_prior(turn, turn_sigma, errors),
-            scale_prior(stretch, stretch_sigma, lever, errors),
-            looks=len(views),
-        ),
+        prior=_prior(log_odds, by_heading, by_scale, looks=len(views)),
         view_m=registrations.position_m,
         covariance_m2=registrations.spread_m2 + np.eye(2) * fit_sigma_m(gallery, config) ** 2,
         turn_deg=turn,
@@ -143,21 +136,19 @@ def measure(
     )
 
 
-def _above_rivals(log_odds: Array, position_m: Array, radius_m: float) -> Array:
-    """Log odds, (N,), less those of the best place that is not the best of all.
+def _above_rivals(registrations: Registrations, chance: Chance, config: LocalizerConfig) -> Array:
+    """Log odds of registrations, (N,) and not bounded, less those of the best place that is not the best of all.
 
     A view shows one place. If two look more like it than chance would have it, then one of them is chance: so much is to be
     had for nothing in this frame, over fields that are all alike or along a river, and counts for none of them.
-
-    Args:
-        log_odds: (N,) float64.
-        position_m: (N, 2) float64, of the places.
-        radius_m: Places further apart are not the same.
     """
+    found, place_m = registrations, registrations.position_m
+    log_odds = _unbounded(found.quality, found.similarity, chance, config, found.sought)
     if len(log_odds) == 0:
         return log_odds
-    apart_m = np.hypot(*(position_m - position_m[log_odds.argmax()]).T)
-    return log_odds - max(0.0, float(log_odds[apart_m > radius_m].max(initial=-np.inf)))
+    apart_m = np.hypot(*(place_m - place_m[log_odds.argmax()]).T)
+    rivals = log_odds[apart_m > max(config.gate.radius_m, _SAME_M)]
+    return log_odds - max(0.0, float(rivals.max(initial=-np.inf)))
 
 
 def _prior(log_odds: Array, by_heading: Array | None, by_scale: Array, *, looks: int) -> Array:
