@@ -37,7 +37,7 @@ _ASTRAY = 1.0 / 3.0
 _SCALE_ASTRAY = 0.05  # of another scale than height and focal length say: either may be wrong
 _ANY_SCALE = 1.0  # standard deviation where nothing is known
 _SAME_M = 15.0  # a place may be found in several windows, and along a road
-_MOST_LOG_ODDS = 8.0  # no single frame is surer than that: the calibration has not seen enough of them
+_MOST_LOG_ODDS = 8.0  # no single frame is surer than that: no more has been seen of them
 
 
 def log_odds(

@@ -96,9 +96,10 @@ def test_camera_and_map_may_be_of_any_contrast(alike: float, fit: float, level: 
     assert as_much == pytest.approx(plain, abs=0.01)
 
 
-def test_no_frame_is_surer_than_the_calibration_has_seen() -> None:
+def test_no_frame_is_surer_than_thousands_of_frames_have_shown() -> None:
+    """Some 20,000 fixes of simulated flights, a few of which were false."""
     odds = np.exp(log_odds(np.ones(1), np.ones(1), Chance(-1.0, 0.01), CONFIG))
-    assert odds / (1.0 + odds) < 0.995
+    assert 0.99 < odds / (1.0 + odds) < 0.9997
 
 
 def test_the_bound_on_the_best_does_not_raise_the_others_to_it() -> None:
