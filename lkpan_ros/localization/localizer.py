@@ -200,9 +200,8 @@ class Localizer:
         """East, north and radius in metres within which a prior puts the centre of the view."""
         view = views[0]
         offset_sigma_m = self._config.view.unknown_offset_m if view.offset_m is None else 0.0
-        if (
-            view.offset_m is not None and self._height_conflict
-        ):  # the vehicle is not where it is believed to be
+        # Of a wrong height or focal length the vehicle is not where it is believed to be.
+        if view.offset_m is not None and self._height_conflict:
             offset_sigma_m = float(np.linalg.norm(view.offset_m))
         self._prior_conflict = prior_conflict(
             frame.prior, self._filter.belief, self._gallery.frame, self._config.gate.radius_m, offset_sigma_m
