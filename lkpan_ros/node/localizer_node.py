@@ -89,7 +89,9 @@ class LocalizerNode(LifecycleNode):
 
     def start(self) -> None:
         """Configure and activate, if `autostart` says so. A failure leaves the node waiting for better orders."""
-        if self.get_parameter("autostart").value and self.trigger_configure() == _DONE:
+        if not self.get_parameter("autostart").value:
+            self.get_logger().info("waits to be configured and activated; autostart:=true does both")
+        elif self.trigger_configure() == _DONE:
             self.trigger_activate()
 
     def stop(self) -> None:
@@ -258,10 +260,11 @@ class LocalizerNode(LifecycleNode):
         return response
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        if self._loaded is not None:
-            self._loaded.localizer.reset()
-        self._stamps = StampWatch()
-        self._not_reloaded = ""
+        if self._loaded is None:
+            response.message = "there is nothing to reset: configure the node first"
+            return response
+        self._loaded.localizer.reset()
+        self._stamps, self._not_reloaded = StampWatch(), ""
         self._statistics.restart()
         response.success = True
         return response

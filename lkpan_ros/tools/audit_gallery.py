@@ -170,6 +170,17 @@ def _examine(gallery: Gallery, encoder: Encoder, config: LocalizerConfig, passes
         texture=texture,
         textureless=texture.lacking(config.view.min_contrast),
         places=(),
+        flown=_in_words(passes),
+    )
+
+
+def _in_words(passes: Passes) -> str:
+    """Camera and flight."""
+    camera, settings = passes.camera.intrinsics, passes.settings
+    hfov_deg = math.degrees(2.0 * math.atan(camera.width_px / (2.0 * camera.fx_px)))
+    return (
+        f"{camera.width_px} x {camera.height_px} px, {hfov_deg:.0f} degrees wide, tilted {settings.tilt_deg:g}, from "
+        f"{settings.height_m:.0f} m"
     )
 
 

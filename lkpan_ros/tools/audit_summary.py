@@ -41,6 +41,7 @@ class Audit:
         texture: Of each tile.
         textureless: (N,) bool.
         places: The simulated passes.
+        flown: With what camera and from where, in words.
     """
 
     gallery: Gallery
@@ -50,6 +51,7 @@ class Audit:
     texture: Texture
     textureless: NDArray[np.bool_]
     places: tuple[PlaceFigures, ...]
+    flown: str = ""
 
     @property
     def ambiguous(self) -> NDArray[np.bool_]:
@@ -177,7 +179,8 @@ def table(audit: Audit, summary: AuditSummary) -> str:
     """The audit in words and numbers."""
     parts = [as_text(_static_rows(audit, summary)), *_pair_lines(audit)]
     if summary.places:
-        parts += ["", as_text(_flight_rows(summary)), *_worst_lines(audit), "", CAVEAT]
+        rows = [("flown with", audit.flown), *_flight_rows(summary)]
+        parts += ["", as_text(rows), *_worst_lines(audit), "", CAVEAT]
     return "\n".join(parts)
 
 

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from lkpan_ros.localization.refinement import Refiner
     from lkpan_ros.localization.types import GroundView, Matches, Registrations
 
+_FEW_FRAMES = 100
 _CANDIDATES = 400  # enough to leave foreign tiles when those about the truth are taken away
 # A registration this near to the true view is right; to that of GPS and tilt, without and with what they err by in common.
 _VERIFIED_M, _UNVERIFIED_M, _AGREEING_M = 12.0, 45.0, 15.0
@@ -79,11 +80,18 @@ def _calibrate(options: argparse.Namespace) -> int:
     encoder = Encoder(options.weights)
     gallery = Gallery.load(options.gallery, encoder.identity)
     flight = _Flight(gallery, encoder, config, options)
-    records = tqdm(read_flight(options.flight), desc="frames", unit="frame", dynamic_ncols=True)
-    seen = [look for record in records for look in flight.looks(record)]
+    records = read_flight(options.flight)
+    bar = tqdm(records, desc="frames", unit="frame", dynamic_ncols=True)
+    seen = [look for record in bar for look in flight.looks(record)]
     if not seen:
         raise FlightError(
             f"{options.flight}: no frame with a known true view over the gallery; give another flight"
+        )
+    if len(seen) // 2 < _FEW_FRAMES:
+        print(
+            f"note: {len(seen) // 2} of {len(records)} frames say something (the others show too little ground, or their "
+            "view is unknown or off the gallery): too few to be relied on",
+            file=sys.stderr,
         )
     looks = _labelled(seen, gallery.tile_size_m)
     _write(options.output, looks)
