@@ -11,6 +11,7 @@ import pytest
 import torch
 from lifecycle_msgs.msg import State
 from sensor_msgs.msg import CompressedImage
+from std_srvs.srv import Trigger
 
 from lkpan_model.checkpoint import save
 from lkpan_model.config import variant
@@ -149,6 +150,10 @@ def test_a_bad_parameter_at_the_start_is_a_clear_error(
 def test_a_misspelt_parameter_is_told_and_ctrl_c_ends_an_idle_node_with_0(graph: Graph) -> None:
     process = graph.start("localizer_node", {"gate.min_probabilty": 0.5})
     graph.await_(lambda: "no parameter 'gate.min_probabilty'" in process.output, "the warning", process)
+    graph.await_(lambda: "autostart:=true" in process.output, "what it waits for", process)
+    reset = graph.call(Trigger, "localizer/reset", Trigger.Request(), process)
+    assert not reset.success
+    assert "configure the node first" in reset.message
     process.interrupt()
     assert process.wait() == 0, process.output
 
