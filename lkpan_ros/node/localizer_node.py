@@ -85,7 +85,9 @@ class LocalizerNode(LifecycleNode):
         self.create_service(Trigger, "~/reload_gallery", self._on_reload_gallery)
         self.create_service(Trigger, "~/reset", self._on_reset)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self.create_timer(1.0, self._publish_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(1.0, self._publish_diagnostics, clock=steady)
+        self.create_timer(memory.PERIOD_S, memory.give_back, clock=steady)
 
     def start(self) -> None:
         """Configure and activate, if `autostart` says so. A failure leaves the node waiting for better orders."""
@@ -252,9 +254,7 @@ class LocalizerNode(LifecycleNode):
             self.get_logger().error(response.message)
             return response
         self._loaded.publishers.outline(localizer.gallery, self._settings.node.fix)
-        self._not_reloaded = ""
-        memory.give_back()
-        response.success = True
+        response.success, self._not_reloaded = True, ""
         response.message = f"{len(localizer.gallery)} tiles, calibration {localizer.calibration}"
         self.get_logger().info(f"reloaded: {response.message}")
         return response
