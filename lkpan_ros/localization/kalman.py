@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 LEAST_WEIGHT = 1e-6  # lighter hypotheses are not kept
-ASTRAY_SIGMAS = 3.0  # a sensor that errs by more is broken, not merely inexact
+_ASTRAY_SIGMAS = 3.0  # what errs by more is broken, not merely inexact
 _DIRECTIONS = 8.0  # a sensed heading agrees by chance with one in so many
 _COMPASS_FAILS = 0.05  # so often it is far off
 _LOOK_DEG = 10.0  # a view is found under a turn that is off by so much
@@ -92,7 +92,7 @@ def _wandering(elapsed_s: float, settings: FilterSettings) -> tuple[Array, Array
 
 def astray(belief: Belief, sigma_deg: float) -> NDArray[np.bool_]:
     """(K,): under which hypotheses the compass, which errs by `sigma_deg` where it works, is broken."""
-    off: NDArray[np.bool_] = np.abs(belief.turn_deg) > ASTRAY_SIGMAS * np.hypot(
+    off: NDArray[np.bool_] = np.abs(belief.turn_deg) > _ASTRAY_SIGMAS * np.hypot(
         sigma_deg, belief.turn_sigma_deg
     )
     return off
@@ -212,7 +212,7 @@ def born_of(evidence: Evidence, weight: Array, max_speed_mps: float) -> Belief:
     mean: Array = np.zeros((count, STATES))
     # What is known of a working compass says nothing of a broken one.
     mean[:, TURN], turn_m2 = _both(
-        evidence.turn_deg, evidence.turn_sigma_deg, errors.heading_deg, up_to_sigmas=ASTRAY_SIGMAS
+        evidence.turn_deg, evidence.turn_sigma_deg, errors.heading_deg, up_to_sigmas=_ASTRAY_SIGMAS
     )
     covariance: Array = np.zeros((count, STATES, STATES))
     covariance[:, TURN, TURN] = turn_m2
@@ -239,7 +239,7 @@ def _height_and_tilt(evidence: Evidence) -> tuple[Array, Array]:
     by_state = np.array([1.0, *evidence.lever.stretch_per_tilt])
     across = known @ by_state
     spread = by_state @ across + evidence.stretch_sigma**2
-    agree = np.abs(stretch) <= ASTRAY_SIGMAS * np.sqrt(spread)
+    agree = np.abs(stretch) <= _ASTRAY_SIGMAS * np.sqrt(spread)
     gain = np.where(agree[:, None], across / spread[:, None], (1.0, 0.0, 0.0))
     covariance = known - np.where(agree, 1.0 / spread, 0.0)[:, None, None] * np.outer(across, across)
     covariance[~agree, 0, 0] = evidence.stretch_sigma[~agree] ** 2 + across[1:] @ by_state[1:]

@@ -69,7 +69,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     gallery = Gallery.load(options.gallery, encoder.identity)
     calibration = find_calibration(config, options.gallery, encoder.identity)
     facts = [*_facts(options, gallery, encoder), ("calibration", calibration.describe(config))]
-    print(f"calibration: {calibration.describe(config)}", file=sys.stderr)
+    print("calibration:", facts[-1][1], file=sys.stderr)
     config = calibration.apply(config)
     records = read_flight(options.flight)
     if not _has_lens(options):

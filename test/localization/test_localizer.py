@@ -93,7 +93,7 @@ def test_without_height_the_fix_is_the_views_and_its_covariance_wide(
 def test_a_vehicle_that_cannot_be_placed_well_is_not_stated(
     ground: Ground, gallery: Gallery, encoder: Encoder
 ) -> None:
-    careless = with_values(CONFIG, {"view.tilt_sigma_deg": 45.0})
+    careless = with_values(CONFIG, {"view.tilt_sigma_deg": 30.0})
     fix = Localizer(gallery, encoder, careless).localize(ground.look(0.0, 0.0, Attitude(25.0, 0.0)))
     assert isinstance(fix, Fix), fix
     assert fix.reference is Reference.VIEW

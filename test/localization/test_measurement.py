@@ -226,9 +226,8 @@ def test_a_scale_that_sensors_cannot_explain_is_the_heights(plain_gallery: Galle
 def test_a_scale_is_shared_between_height_and_tilt(plain_gallery: Gallery, sigma_deg: float) -> None:
     """By how much each may err: a camera at 45 degrees that is tilted a degree further sees 2.6 % more ground."""
     config = with_values(CONFIG, {"view.tilt_sigma_deg": sigma_deg})
-    said = vehicle(
-        measured(plain_gallery, registered(scale=1.05), tilted(Attitude(45.0, 0.0)), config=config)
-    )
+    view = tilted(Attitude(45.0, 0.0))
+    said = vehicle(measured(plain_gallery, registered(scale=1.05), view, config=config))
     by_tilt, by_height = 0.026 * said[TILT][0], said[HEIGHT]
     assert by_tilt / by_height == pytest.approx((0.026 * sigma_deg / 0.05) ** 2, rel=0.05)
     assert said[TILT][1] == pytest.approx(0.0, abs=1e-9)
