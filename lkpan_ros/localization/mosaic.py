@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import cv2
@@ -92,7 +92,9 @@ class Mosaic:
             raise GalleryError(
                 f"{blocks} blocks of pixels contradict their index; rebuild it with build_gallery"
             )
-        object.__setattr__(self, "_block", lru_cache(maxsize=_CACHED_BLOCKS)(self._decode))
+        # Not of a method: a mosaic that holds what holds it is freed by the garbage collector alone, and that is late.
+        decode = partial(_decoded, self.data, self.offsets, self.mask_row, self.masks)
+        object.__setattr__(self, "_block", lru_cache(maxsize=_CACHED_BLOCKS)(decode))
 
     def crop(self, left: int, top: int, width: int, height: int) -> Pixels:
         """A window of whole pixels, H x W x 3 uint8 and H x W bool; black and False outside the map."""
@@ -162,21 +164,29 @@ class Mosaic:
         )
         return sampled.astype(np.uint8, copy=False), whole >= 254
 
-    def _decode(self, block: int) -> Pixels:
-        data = self.data[self.offsets[block] : self.offsets[block + 1]].tobytes()
-        try:
-            with Image.open(io.BytesIO(data), formats=("JPEG",)) as picture:
-                size = picture.size
-                rgb = np.asarray(picture.convert("RGB")) if size == (BLOCK_PX, BLOCK_PX) else None
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise _damaged_block(block, str(error)) from error
-        if rgb is None:
-            raise _damaged_block(block, f"{size[0]}x{size[1]} pixels")
-        row = int(self.mask_row[block])
-        if row == _FULL:
-            return rgb, np.ones((BLOCK_PX, BLOCK_PX), np.bool_)
-        mask = np.unpackbits(self.masks[row]).reshape(BLOCK_PX, BLOCK_PX).astype(np.bool_)
-        return rgb * mask[:, :, None], mask
+
+def _decoded(
+    data: AnyArray,
+    offsets: NDArray[np.int64],
+    mask_row: NDArray[np.int32],
+    masks: NDArray[np.uint8],
+    block: int,
+) -> Pixels:
+    """The pixels of a block and their validity."""
+    content = data[offsets[block] : offsets[block + 1]].tobytes()
+    try:
+        with Image.open(io.BytesIO(content), formats=("JPEG",)) as picture:
+            size = picture.size
+            rgb = np.asarray(picture.convert("RGB")) if size == (BLOCK_PX, BLOCK_PX) else None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise _damaged_block(block, str(error)) from error
+    if rgb is None:
+        raise _damaged_block(block, f"{size[0]}x{size[1]} pixels")
+    row = int(mask_row[block])
+    if row == _FULL:
+        return rgb, np.ones((BLOCK_PX, BLOCK_PX), np.bool_)
+    mask = np.unpackbits(masks[row]).reshape(BLOCK_PX, BLOCK_PX).astype(np.bool_)
+    return rgb * mask[:, :, None], mask
 
 
 def _averaged(rgb: NDArray[np.uint8], mask: NDArray[np.bool_], fine: int) -> Pixels:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import cv2
@@ -123,7 +124,8 @@ class GradientRefiner:
         self._gsd_m = gallery.tile_size_m / PATCH_PX
         self._coarse = Correlator(PATCH_PX, math.ceil(settings.reach_m / self._gsd_m))
         self._fine = Correlator(PATCH_PX, _FINE_REACH_PX)
-        self._windows = KeptWindows(lambda east_m, north_m: self._window(self._coarse, east_m, north_m))
+        self._window = partial(_window, gallery, self._gsd_m)
+        self._windows = KeptWindows(partial(self._window, self._coarse))
 
     def refine(
         self,
@@ -159,11 +161,6 @@ class GradientRefiner:
             fitted=np.isin(np.arange(len(fits)), best),
             sought=np.array([fit.sought for fit in fits], np.bool_),
         )
-
-    def _window(self, correlator: Correlator, east_m: float, north_m: float) -> Window:
-        side_px = correlator.window_px
-        rgb, mask = self._gallery.window(east_m, north_m, side_px * self._gsd_m, side_px)
-        return correlator.window(gradient_field(grey_of(rgb), mask))
 
     def _coarse_fits(
         self, looks: _Looks, matches: Matches, match: int, expected: Sequence[Expected]
@@ -235,6 +232,13 @@ class GradientRefiner:
         field = gradient_field(*turned(grey, mask, PATCH_PX, turn, math.exp(log_scale)))
         peak = self._fine.peak(self._fine.template(field), window)
         return peak.quality, peak.x_px, peak.y_px
+
+
+def _window(gallery: Gallery, gsd_m: float, correlator: Correlator, east_m: float, north_m: float) -> Window:
+    """The map about a point, ready for a correlator."""
+    side_px = correlator.window_px
+    rgb, mask = gallery.window(east_m, north_m, side_px * gsd_m, side_px)
+    return correlator.window(gradient_field(grey_of(rgb), mask))
 
 
 class _Looks:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ import pytest
 
 from lkpan_ros.localization.camera import Attitude
 from lkpan_ros.localization.config import LocalizerConfig
+from lkpan_ros.localization.gallery import Gallery
 from lkpan_ros.localization.geodesy import LatLon, distance_m
 from lkpan_ros.localization.localizer import Localizer
 from lkpan_ros.localization.measurement import fit_sigma_m
@@ -19,7 +22,6 @@ from lkpan_ros.localization.types import Fix, Prior, Reason, Reference, Rejectio
 
 if TYPE_CHECKING:
     from lkpan_model.encoder import Encoder
-    from lkpan_ros.localization.gallery import Gallery
     from test.localization.conftest import Ground
 
 CONFIG = with_values(LocalizerConfig(), {"gate.min_probability": 0.5})
@@ -184,3 +186,20 @@ def test_settings_and_gallery_change_between_frames(
     assert refused.reason is Reason.AMBIGUOUS
     localizer.replace_gallery(gallery)
     assert localizer.gallery is gallery
+
+
+def test_a_gallery_that_is_replaced_is_let_go_at_once(
+    ground: Ground, gallery: Gallery, localizer: Localizer
+) -> None:
+    """Without the garbage collector, which lets hundreds of megabytes gather before it comes to them."""
+    localizer.replace_gallery(
+        Gallery(gallery.info, gallery.rows, gallery.positions_m, replace(gallery.mosaic))
+    )
+    old = weakref.ref(localizer.gallery.mosaic)
+    assert isinstance(localizer.localize(ground.look(0.0, 0.0, NADIR)), Fix)
+    gc.disable()
+    try:
+        localizer.replace_gallery(gallery)
+        assert old() is None
+    finally:
+        gc.enable()
