@@ -41,15 +41,23 @@ class Statistics:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._images = self._dropped = self._fixes = 0
+        self._refused: Counter[Reason] = Counter()
         self.restart()
 
-    def restart(self) -> None:
-        """Forget everything; silence is counted from now."""
+    def restart(self, *, at_work: bool = False) -> None:
+        """Forget everything; silence is counted from now.
+
+        Args:
+            at_work: Pictures that have arrived and are not done yet still will be: they count as of now.
+        """
         with self._lock:
             self._since_s = self._image_s = self._fix_s = time.monotonic()
-            self._images = self._dropped = self._fixes = self._clock_jumps = 0
+            in_hand = self._images - self._dropped - self._fixes - self._refused.total()
+            self._images = in_hand if at_work else 0
+            self._dropped = self._fixes = self._clock_jumps = 0
             self._recent: deque[_Done] = deque(maxlen=_RECENT)
-            self._refused: Counter[Reason] = Counter()
+            self._refused = Counter()
             self._refusals: deque[tuple[float, Reason]] = deque(maxlen=_REFUSALS)
             self._last_rejection = ""
             self._last_frame = ""

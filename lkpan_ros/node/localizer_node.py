@@ -265,7 +265,7 @@ class LocalizerNode(LifecycleNode):
             return response
         self._loaded.localizer.reset()
         self._stamps, self._not_reloaded = StampWatch(), ""
-        self._statistics.restart()
+        self._statistics.restart(at_work=True)
         response.success = True
         return response
 

@@ -76,6 +76,7 @@ class Sensors:
         """Take the subscriptions back."""
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
+        self._subscriptions.clear()  # they hold what holds them: freed by the garbage collector alone, and that is late
 
     def clock_set_back(self, stamp_s: float) -> None:
         """Forget a prior that is stamped after a picture of the new time: it is of the time before, however near its stamp."""

@@ -99,6 +99,7 @@ class Record:
             "pictures with contradictory messages": self.half_answers,
             "pictures without fix, refusal or count": self.unaccounted,
             "pictures in hand": self.most_in_hand * (self.most_in_hand > MOST_IN_HAND),
+            "times that more pictures were done than had come": sum(count < 0 for _, count in self.queue),
         }
         found += [f"{count} {name}" for name, count in counts.items() if count]
         return found if self.growth else [*found, "too short to tell growth from noise"]

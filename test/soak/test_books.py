@@ -113,7 +113,11 @@ def test_a_record_says_why_it_failed_and_is_written(tmp_path: Path) -> None:
     )
     record = Record(1, "abc", 10.0, [good, bad], sent=20, answered=18, fixes=10, false_fixes=2, unaccounted=1)
     record.growth = growth(series(np.array([500.0 + second / 6.0 for second in range(600)])), 45.0)
-    record.samples, record.latency, record.queue = series(np.full(9, 5.0)), [(1.0, 20.0)], [(1.0, 3)]
+    record.samples, record.latency, record.queue = (
+        series(np.full(9, 5.0)),
+        [(1.0, 20.0)],
+        [(1.0, 3), (2.0, -1)],
+    )
     failures = "\n".join(record.failures)
     for words in (
         "first fix after 28 s",
@@ -121,6 +125,7 @@ def test_a_record_says_why_it_failed_and_is_written(tmp_path: Path) -> None:
         "2 false fixes",
         "1 pictures without",
         "3 pictures in",
+        "1 times that more",
     ):
         assert words in failures
     assert "FAIL killed  (fix after never, 2 false)" in table(record)
