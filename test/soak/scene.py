@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 RATE_HZ = 10.0
 _SETTINGS = TrialSettings(seconds=30.0, rate_hz=RATE_HZ, size_m=700.0, excursion_m=100.0)
 _SEED = 2026
+_BRAKING = 30  # pictures from 12 m/s to a stand: 4 m/s2, as a vehicle can
 
 
 @dataclass(frozen=True)
@@ -58,21 +58,29 @@ class Scene:
             self._make_other_gallery()
 
     def frames(self) -> list[TrialFrame]:
-        """The flight there and back again: a loop of it has no jump.
+        """The flight there and back again: a loop of it has no jump, of place or of speed.
 
-        On the way back the last bit of every pixel is another one: a camera never takes the same picture twice.
+        The last bit of every pixel is another one each time: a camera never takes the same picture twice.
         """
-        there = list(self._site.frames(LOOP, keep=True))
-        back = itertools.islice(reversed(there), 1, len(there) - 1)
+        shots = list(self._site.frames(LOOP, keep=True))
         return [
-            *there,
-            *(
-                replace(shot, frame=replace(shot.frame, image=shot.frame.image ^ np.uint8(1)))
-                for shot in back
-            ),
+            replace(shot, frame=replace(shot.frame, image=shot.frame.image ^ np.uint8(1)))
+            if step % 2
+            else shot
+            for step, shot in enumerate(shots[number] for number in there_and_back(len(shots)))
         ]
 
     def _make_other_gallery(self) -> None:
         folder = self.folder / "other_world"
         folder.mkdir(exist_ok=True)
         self.other_gallery.write_bytes(make_world(folder).gallery_file.read_bytes())
+
+
+def there_and_back(count: int) -> list[int]:
+    """Numbers of pictures that were taken at full speed, for a flight that brakes, turns and speeds up at both ends."""
+    cruise = count - 1 - _BRAKING
+    speed = np.interp(
+        np.arange(2 * _BRAKING + cruise + 1), np.cumsum([0, _BRAKING, cruise, _BRAKING]), [0, 1, 1, 0]
+    )
+    places = np.concatenate([[0.0], np.cumsum((speed[1:] + speed[:-1]) / 2.0)]).round().astype(int).tolist()
+    return [*places, *places[-2:0:-1]]

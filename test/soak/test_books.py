@@ -14,6 +14,7 @@ from lkpan_ros.localization.geodesy import LatLon, LocalFrame
 from test.soak.ledger import Entry, Ledger, Report, unaccounted
 from test.soak.record import Record, Row, markdown, table, write
 from test.soak.samples import Sample, cpu_s, growth, sample
+from test.soak.scene import there_and_back
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +64,15 @@ def test_every_picture_is_answered_or_counted(answered: int, silent: int, droppe
     entries = [Entry(HERE, None, 0.0, [None], [report("ambiguous")]) for _ in range(answered)]
     entries += [Entry(HERE, None, 0.0) for _ in range(silent)]
     assert unaccounted(entries, dropped) == max(0, silent - dropped)
+
+
+def test_the_flight_of_the_soak_has_no_jump_of_place_or_speed() -> None:
+    numbers = np.array(there_and_back(300))
+    assert (numbers.min(), numbers.max()) == (0, 299)
+    steps = np.diff(np.append(numbers, numbers[0]))
+    assert np.abs(steps).max() == 1
+    speed = np.convolve(np.tile(steps, 3), np.full(10, 0.1), "valid")  # frames a step, over a second
+    assert np.abs(np.diff(speed)).max() <= 0.2
 
 
 def series(memory_mb: NDArray[np.float64], pid: int = 7) -> list[Sample]:
