@@ -115,6 +115,7 @@ class LocalizerNode(LifecycleNode):
         self._settings.freeze(fixed=True)
         self._stamps = StampWatch()
         self._loaded = Loaded(localizer, Publishers(self))
+        memory.settle()
         gallery, config = localizer.gallery, self._settings.localizer
         self.get_logger().info(
             f"gallery {config.gallery.path}: {len(gallery)} tiles of {gallery.tile_size_m:g} m every "
@@ -284,9 +285,8 @@ class LocalizerNode(LifecycleNode):
             message = f"cannot be configured: {self._failure}" if self._failure else "unconfigured"
         if self._loaded is not None:
             values |= self._loaded.localizer.facts() | {"listeners": self._loaded.publishers.listeners()}
-        array = DiagnosticArray(
-            status=[status(f"{self.get_fully_qualified_name()}: geo_fix", level, message, values)]
-        )
+        told = status(f"{self.get_fully_qualified_name()}: geo_fix", level, message, values)
+        array = DiagnosticArray(status=[told])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
 
