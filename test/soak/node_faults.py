@@ -45,7 +45,7 @@ def _restarted(rig: Rig, signal_number: int) -> str:
     return seen
 
 
-@fault("fixes again; what came meanwhile is dropped and counted")
+@fault("fixes again; what came meanwhile is dropped and counted", fills=True)
 def stopped_for_5_s(rig: Rig) -> str:
     rig.localizer.process.interrupt(signal.SIGSTOP)
     rig.spin(5.0)
