@@ -13,6 +13,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
 
 SHARE = Path(get_package_share_directory("lkpan_ros"))
+RESPAWN_DELAY_S = 1.0
 ARGUMENTS = {
     "image_topic": ("/camera/image_raw", "pictures; one that ends in /compressed is read as compressed"),
     "camera_info_topic": ("", "calibration of the camera (default: camera_info beside the pictures)"),
@@ -26,6 +27,10 @@ ARGUMENTS = {
     "namespace": ("", "of the node and its topics"),
     "use_sim_time": ("false", "take the time from /clock"),
     "log_level": ("info", "debug, info, warn, error or fatal"),
+    "respawn": (
+        "true",
+        "start the process anew where it ends by itself: a crash, a middleware that has gone deaf",
+    ),
     "autostart": ("true", "configure and activate at the start; false: a lifecycle manager does"),
 }
 
@@ -71,5 +76,7 @@ def _localizer(context: LaunchContext) -> list[LifecycleNode]:
         ],
         arguments=["--ros-args", "--log-level", given["log_level"]],
         output="screen",
+        respawn=given["respawn"].lower() == "true",
+        respawn_delay=RESPAWN_DELAY_S,
     )
     return [node]

@@ -43,6 +43,7 @@ class Statistics:
         self._lock = threading.Lock()
         self._images = self._dropped = self._fixes = 0
         self._refused: Counter[Reason] = Counter()
+        self.heard = 0  # pictures, of all time
         self.restart()
 
     def restart(self, *, at_work: bool = False) -> None:
@@ -66,6 +67,7 @@ class Statistics:
     def image(self, *, dropped: bool) -> None:
         """A picture has arrived; it dropped an older one that was still waiting."""
         with self._lock:
+            self.heard += 1
             self._images += 1
             self._dropped += dropped
             self._image_s = time.monotonic()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import ParameterDescriptor
@@ -22,10 +21,12 @@ from lkpan_ros.localization.types import Reason, Refusal, Rejection
 from lkpan_ros.node import memory
 from lkpan_ros.node.camera_topic import describe_crowd, describe_silence, subscribe
 from lkpan_ros.node.diagnostics import Statistics, status
+from lkpan_ros.node.hearing import HearingWatch
 from lkpan_ros.node.live_localizer import LiveLocalizer
 from lkpan_ros.node.messages import to_seconds
+from lkpan_ros.node.node_state import Arrival, Loaded, Running
 from lkpan_ros.node.parameters import LiveSettings, warn_of_unknown
-from lkpan_ros.node.process import run
+from lkpan_ros.node.process import give_up, run
 from lkpan_ros.node.publishers import Publishers
 from lkpan_ros.node.sensors import Sensors
 from lkpan_ros.node.stamp_watch import StampWatch
@@ -42,31 +43,6 @@ if TYPE_CHECKING:
 _DONE, _FAILED = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
-@dataclass(frozen=True)
-class Arrival:
-    """A picture and when it arrived, on the monotonic clock."""
-
-    message: Image | CompressedImage
-    at_s: float
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """What a configured node has."""
-
-    localizer: LiveLocalizer
-    publishers: Publishers
-
-
-@dataclass(frozen=True)
-class Running:
-    """What an active node has."""
-
-    sensors: Sensors
-    worker: NewestWorker[Arrival]
-    images: Any  # the subscription
-
-
 class LocalizerNode(LifecycleNode):
     """Weights and gallery load on configure; pictures are listened to while it is active."""
 
@@ -76,7 +52,7 @@ class LocalizerNode(LifecycleNode):
         self._loaded: Loaded | None = None
         self._running: Running | None = None
         self._statistics = Statistics()
-        self._stamps = StampWatch()
+        self._stamps, self._hearing = StampWatch(), HearingWatch()
         self._failure = self._not_reloaded = ""
         self._settings = LiveSettings(self, self._settings_changed)
         autostart = ParameterDescriptor(description="configure and activate at the start", read_only=True)
@@ -86,7 +62,7 @@ class LocalizerNode(LifecycleNode):
         self.create_service(Trigger, "~/reset", self._on_reset)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(1.0, self._publish_diagnostics, clock=steady)
+        self.create_timer(1.0, self._every_second, clock=steady)
         self.create_timer(memory.PERIOD_S, memory.give_back, clock=steady)
 
     def start(self) -> None:
@@ -134,7 +110,7 @@ class LocalizerNode(LifecycleNode):
         sensors = Sensors(self, self._settings.node)
         # Last: a camera that has discovered this subscription has discovered those to its sensors too.
         images = subscribe(self, self._settings.node.image, self._on_image)
-        self._running = Running(sensors, worker, images)
+        self._running, self._hearing = Running(sensors, worker, images), HearingWatch()
         return done
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -269,6 +245,15 @@ class LocalizerNode(LifecycleNode):
         self._statistics.restart(at_work=True)
         response.success = True
         return response
+
+    def _every_second(self) -> None:
+        self._publish_diagnostics()
+        running = self._running
+        if running is not None:
+            heard = self._statistics.heard + running.sensors.heard
+            publishers = self.count_publishers(running.images.topic_name)
+            if why := self._hearing.check(time.monotonic(), heard, publishers):
+                give_up(self, why)
 
     def _publish_diagnostics(self) -> None:
         level, message, values = DiagnosticStatus.OK, "inactive", {}

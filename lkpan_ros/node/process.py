@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from typing import TYPE_CHECKING, Protocol, cast
+import sys
+from typing import TYPE_CHECKING, NoReturn, Protocol, cast
 
 import rclpy
 from rclpy.exceptions import InvalidParameterValueException, ParameterException
@@ -21,6 +23,8 @@ NAMED: tuple[type[Exception], ...] = (
     rclpy_implementation.RCLError,
     rclpy_implementation.UnknownROSArgsError,
 )
+# Of a process that cannot go on and should be started anew, as the launch file does.
+START_ANEW = 3
 WRITING: tuple[type[Exception], ...] = (*NAMED, OSError)
 
 if TYPE_CHECKING:
@@ -78,6 +82,13 @@ def run(make_node: Callable[[], Runnable], args: Sequence[str] | None = None) ->
             status = _stopped(node) or status
         rclpy.try_shutdown(uninstall_handlers=False)
     return status
+
+
+def give_up(node: Node, why: str) -> NoReturn:
+    """End the process at once, with the status that says to start it anew: what is broken may not let it end in order."""
+    node.get_logger().fatal(f"{why}; ends with {START_ANEW}, to be started anew")
+    sys.stdout.flush()
+    os._exit(START_ANEW)
 
 
 def _stopped(node: Runnable) -> int:

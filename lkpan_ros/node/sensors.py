@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nav_msgs.msg import Odometry as OdometryMessage
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -20,6 +20,8 @@ from lkpan_ros.node.odometry import odometry_at, to_odometry
 from lkpan_ros.node.sample_history import SampleHistory
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rclpy.node import Node
     from sensor_msgs.msg import CompressedImage, Image
 
@@ -48,6 +50,7 @@ class Sensors:
         self._odometry: SampleHistory[Odometry] = SampleHistory()
         self._prior: NavSatFix | None = None
         self._altitude_m = math.nan
+        self.heard = 0  # messages
         height_type = Range if config.height.type == "range" else Float64
         sensors = QoSProfile(
             depth=50, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT
@@ -59,7 +62,7 @@ class Sensors:
             node.create_subscription(
                 kind,
                 topic,
-                callback,
+                self._counted(callback),
                 qos,
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
@@ -144,6 +147,13 @@ class Sensors:
         if max_age_s > 0.0 and abs(to_seconds(message.header.stamp) - stamp_s) > max_age_s:
             return None
         return to_prior(message, config.prior.default_radius_m)
+
+    def _counted(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
+        def hear(message: Any) -> None:
+            self.heard += 1
+            callback(message)
+
+        return hear
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         self._camera_info = message

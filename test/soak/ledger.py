@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lkpan_ros.localization.geodesy import LatLon
 
 Stamp = tuple[int, int]
+_SENDING_S = 1.0  # a picture is answered so soon after it was sent
 
 
 @dataclass
@@ -73,6 +74,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.entries: dict[Stamp, Entry] = {}
+        self.stops: list[tuple[float, float]] = []  # when the process stood still, on the monotonic clock
 
     def at(self, stamp: Stamp) -> Entry:
         """The entry of a stamp, made where there is none."""
@@ -90,11 +92,15 @@ class Ledger:
         ]
 
     def half_answers(self, before_s: float) -> list[Stamp]:
-        """Stamps that were answered on one topic and not on the other, or not to the same effect."""
+        """Stamps that were answered on one topic and not on the other, or not to the same effect.
+
+        Without what a process was sending when it was stopped: that may be lost.
+        """
         return [
             stamp
             for stamp, e in self.entries.items()
             if (e.fixes or e.reports)
+            and not any(start_s - _SENDING_S <= (e.sent_s or 0.0) <= end_s for start_s, end_s in self.stops)
             and max((r.at_s for r in e.reports), default=0.0) < before_s
             and sorted(fix is None for fix in e.fixes) != sorted(r.reason != "" for r in e.reports)
         ]

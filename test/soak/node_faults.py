@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from rcl_interfaces.srv import ListParameters
 
+from lkpan_ros.node.process import START_ANEW
 from test.soak.camera_faults import outcomes, reconfigure
 from test.soak.fault import fault
 from test.soak.rig import WITHIN_S, SoakError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from test.soak.rig import Rig
 
 RESTART_S = 10.0
+DEAF_S = 30.0  # within which a deaf middleware is noticed
 
 # The process
 
@@ -45,14 +47,25 @@ def _restarted(rig: Rig, signal_number: int) -> str:
     return seen
 
 
-@fault("fixes again; what came meanwhile is dropped and counted", fills=True)
+@fault(
+    "fixes again; or the middleware is deaf, which is noticed: the process ends to be started anew",
+    fills=True,
+)
 def stopped_for_5_s(rig: Rig) -> str:
-    rig.localizer.process.interrupt(signal.SIGSTOP)
+    localizer = rig.localizer.process
+    localizer.interrupt(signal.SIGSTOP)
     rig.spin(5.0)
-    rig.localizer.process.interrupt(signal.SIGCONT)
+    localizer.interrupt(signal.SIGCONT)
     start_s = time.monotonic()
-    after_s = rig.await_fix(start_s)
-    return f"fix {after_s:.1f} s after it went on"
+    rig.ledger.stops.append((start_s - 5.0, start_s))
+    rig.await_(lambda: rig.fixed_since(start_s) or not localizer.alive, "a fix or an end", DEAF_S)
+    if localizer.alive:
+        return f"fix {time.monotonic() - start_s:.1f} s after it went on"
+    status = localizer.wait()
+    if status != START_ANEW:
+        raise SoakError(f"it ended with {status}:\n{localizer.output[-2000:]}")
+    noticed_s, again_s = time.monotonic() - start_s, rig.start_anew()
+    return f"deaf, noticed after {noticed_s:.0f} s; started anew: first fix {again_s:.1f} s after the start"
 
 
 @fault("slower, no crash, no false fix")

@@ -90,6 +90,10 @@ class Rig:
         status = self.localizer.process.wait()
         if signal_number != signal.SIGKILL and status != 0:
             raise SoakError(f"it ended with {status}:\n{self.localizer.process.output[-2000:]}")
+        return self.start_anew()
+
+    def start_anew(self) -> float:
+        """Start another localizer after one that has ended. Returns the seconds to the first fix."""
         start_s = time.monotonic()
         self.localizer = self.start_localizer()
         return self.await_fix(start_s, 2.0 * WITHIN_S)
@@ -128,8 +132,12 @@ class Rig:
 
     def await_fix(self, since_s: float, within_s: float = WITHIN_S) -> float:
         """Until a picture that was taken since a time has its fix. Returns the seconds from then."""
-        self.await_(lambda: any(e.fixed for e in self.ledger.since(since_s)), "a fix", within_s)
+        self.await_(lambda: self.fixed_since(since_s), "a fix", within_s)
         return time.monotonic() - since_s
+
+    def fixed_since(self, since_s: float) -> bool:
+        """Whether a picture that was taken since a time has its fix."""
+        return any(entry.fixed for entry in self.ledger.since(since_s))
 
     def await_reason(self, *reasons: str) -> str:
         """Until a picture taken from now on is refused for one of these reasons. Returns which."""
