@@ -193,15 +193,22 @@ def main() -> int:
     add("--dims", type=int, nargs="+", default=[LITE, 8192])
     add("--worlds", type=int, default=4, help="real ones that the others are mixed of")
     add("--turns", type=int, default=7)
+    add("--most-gb", type=float, default=10.0,
+        help="larger files of descriptors are left out (1,000,000 tiles of 8192 numbers are 16.4 GB)")  # fmt: skip
     add("--work", type=Path, default=Path(tempfile.gettempdir()) / "lkpan_search",
         help="folder for descriptors (5 GB for 1,000,000 tiles of 2560 numbers, 16 GB of 8192) and for the findings of "
         "each size, with which a run that was stopped goes on; delete it to start anew")  # fmt: skip
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     sample = real_sample(options.work / "real", options.worlds)
-    found = [
-        _kept(options.work, sample, dim, count, options) for dim in options.dims for count in options.tiles
-    ]
+    found = []
+    for dim in options.dims:
+        counts = [count for count in options.tiles if 2e-9 * dim * count <= options.most_gb]
+        found += [_kept(options.work, sample, dim, count, max(counts), options.turns) for count in counts]
+        for count in set(options.tiles) - set(counts):
+            print(
+                f"left out: {case_of(dim, count)}, more than --most-gb {options.most_gb:g}", file=sys.stderr
+            )
     rows = [row for rows, _ in found for row in rows]
     facts = [fact for _, fact in found]
     rows += _bars(facts)
@@ -211,17 +218,15 @@ def main() -> int:
 
 
 def _kept(
-    folder: Path, sample: Sample, dim: int, count: int, options: argparse.Namespace
+    folder: Path, sample: Sample, dim: int, count: int, most: int, turns: int
 ) -> tuple[list[Row], dict[str, Any]]:
-    """The findings of one size, from an earlier run if there are any."""
+    """The findings of one size, from an earlier run if there are any; the first of the `most` tiles that are grown."""
     path, tiles = folder / f"found_{dim}_{count}.json", folder / f"tiles_{dim}.f16"
     if not path.exists():
-        rows, fact = measure(
-            sample, grown_tiles(sample, tiles, max(options.tiles), dim)[:count], options.turns, folder
-        )
+        rows, fact = measure(sample, grown_tiles(sample, tiles, most, dim)[:count], turns, folder)
         content = json.dumps({"rows": [asdict(row) for row in rows], "fact": fact})
         write_whole(path, content.encode())
-    if count == max(options.tiles):
+    if count == most:
         tiles.unlink(missing_ok=True)
     content = json.loads(path.read_text(encoding="utf-8"))
     return [Row(**row) for row in content["rows"]], content["fact"]
