@@ -4,13 +4,24 @@ ros2 launch lkpan_ros localize.launch.py image_topic:=/camera/image_raw gallery:
 """
 
 import os
+from functools import partial
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
-from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch import Action, LaunchContext, LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    OpaqueFunction,
+    RegisterEventHandler,
+    SetEnvironmentVariable,
+    TimerAction,
+)
+from launch.event_handlers import OnProcessExit
+from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
+
+from lkpan_ros.node.process import START_ANEW
 
 SHARE = Path(get_package_share_directory("lkpan_ros"))
 RESPAWN_DELAY_S = 1.0
@@ -29,7 +40,7 @@ ARGUMENTS = {
     "log_level": ("info", "debug, info, warn, error or fatal"),
     "respawn": (
         "true",
-        "start the process anew where it ends by itself: a crash, a middleware that has gone deaf",
+        "start the process anew after a crash and where the middleware has gone deaf",
     ),
     "autostart": ("true", "configure and activate at the start; false: a lifecycle manager does"),
 }
@@ -47,8 +58,29 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription([*arguments, environment, OpaqueFunction(function=_localizer)])
 
 
-def _localizer(context: LaunchContext) -> list[LifecycleNode]:
-    given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+def _localizer(context: LaunchContext) -> list[Action]:
+    return _started({name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS})
+
+
+def _started(given: dict[str, str]) -> list[Action]:
+    """The node, and what happens when its process ends."""
+    node = _node(given)
+    if given["respawn"].lower() != "true":
+        return [node]
+    return [
+        RegisterEventHandler(OnProcessExit(target_action=node, on_exit=partial(_started_anew, given))),
+        node,
+    ]
+
+
+def _started_anew(given: dict[str, str], event: ProcessExited, context: LaunchContext) -> list[Action]:
+    """Another process after a signal or a node that gave up; one that ended in order, or could not be made, stays ended."""
+    if context.is_shutdown or not (event.returncode < 0 or event.returncode == START_ANEW):
+        return []
+    return [TimerAction(period=RESPAWN_DELAY_S, actions=_started(given))]
+
+
+def _node(given: dict[str, str]) -> LifecycleNode:
     raw_topic = given["image_topic"].removesuffix("/compressed")
     parameters = {
         "autostart": given["autostart"].lower() == "true",
@@ -60,7 +92,7 @@ def _localizer(context: LaunchContext) -> list[LifecycleNode]:
         parameters["gallery.path"] = given["gallery"]
     if given["weights"]:
         parameters["encoder.weights"] = given["weights"]
-    node = LifecycleNode(
+    return LifecycleNode(
         package="lkpan_ros",
         executable="localizer_node",
         name="localizer",
@@ -76,7 +108,4 @@ def _localizer(context: LaunchContext) -> list[LifecycleNode]:
         ],
         arguments=["--ros-args", "--log-level", given["log_level"]],
         output="screen",
-        respawn=given["respawn"].lower() == "true",
-        respawn_delay=RESPAWN_DELAY_S,
     )
-    return [node]

@@ -25,6 +25,9 @@ _RATE_WINDOW_S = 5.0
 _REFUSAL_WINDOW_S = 10.0
 _REFUSALS = 1000  # of that window at 100 pictures a second
 _CLOCK_WARNING_S = 10.0
+_MOST_AT_WORK = (
+    2  # the picture that is worked on and the one that waits; an outcome that could not be published is none
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Statistics:
         with self._lock:
             self._since_s = self._image_s = self._fix_s = time.monotonic()
             in_hand = self._images - self._dropped - self._fixes - self._refused.total()
-            self._images = in_hand if at_work else 0
+            self._images = min(in_hand, _MOST_AT_WORK) if at_work else 0
             self._dropped = self._fixes = self._clock_jumps = 0
             self._recent: deque[_Done] = deque(maxlen=_RECENT)
             self._refused = Counter()

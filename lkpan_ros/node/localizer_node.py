@@ -18,10 +18,9 @@ from std_srvs.srv import Trigger
 from lkpan_model.errors import ModelError
 from lkpan_ros.errors import LkpanError
 from lkpan_ros.localization.types import Reason, Refusal, Rejection
-from lkpan_ros.node import memory
+from lkpan_ros.node import hearing, memory
 from lkpan_ros.node.camera_topic import describe_crowd, describe_silence, subscribe
 from lkpan_ros.node.diagnostics import Statistics, status
-from lkpan_ros.node.hearing import HearingWatch
 from lkpan_ros.node.live_localizer import LiveLocalizer
 from lkpan_ros.node.messages import to_seconds
 from lkpan_ros.node.node_state import Arrival, Loaded, Running
@@ -52,7 +51,7 @@ class LocalizerNode(LifecycleNode):
         self._loaded: Loaded | None = None
         self._running: Running | None = None
         self._statistics = Statistics()
-        self._stamps, self._hearing = StampWatch(), HearingWatch()
+        self._stamps, self._hearing = StampWatch(), hearing.HearingWatch()
         self._failure = self._not_reloaded = ""
         self._settings = LiveSettings(self, self._settings_changed)
         autostart = ParameterDescriptor(description="configure and activate at the start", read_only=True)
@@ -62,7 +61,8 @@ class LocalizerNode(LifecycleNode):
         self.create_service(Trigger, "~/reset", self._on_reset)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(1.0, self._every_second, clock=steady)
+        self.create_timer(1.0, self._publish_diagnostics, clock=steady)
+        self.create_timer(hearing.PERIOD_S, self._watch_hearing, clock=steady)
         self.create_timer(memory.PERIOD_S, memory.give_back, clock=steady)
 
     def start(self) -> None:
@@ -110,7 +110,7 @@ class LocalizerNode(LifecycleNode):
         sensors = Sensors(self, self._settings.node)
         # Last: a camera that has discovered this subscription has discovered those to its sensors too.
         images = subscribe(self, self._settings.node.image, self._on_image)
-        self._running, self._hearing = Running(sensors, worker, images), HearingWatch()
+        self._running, self._hearing = Running(sensors, worker, images), hearing.HearingWatch()
         return done
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -151,6 +151,7 @@ class LocalizerNode(LifecycleNode):
         loaded, self._loaded = self._loaded, None
         if loaded is not None:
             loaded.publishers.close()
+            memory.settle()
         self._settings.freeze(fixed=False)
 
     # From a picture to a fix
@@ -230,6 +231,9 @@ class LocalizerNode(LifecycleNode):
             response.message = self._not_reloaded = f"the old gallery stays in use: {error}"
             self.get_logger().error(response.message)
             return response
+        self._hearing = (
+            hearing.HearingWatch()
+        )  # reading has kept the executor, not the process, from its work
         self._loaded.publishers.outline(localizer.gallery, self._settings.node.fix)
         response.success, self._not_reloaded = True, ""
         response.message = f"{len(localizer.gallery)} tiles, calibration {localizer.calibration}"
@@ -246,8 +250,7 @@ class LocalizerNode(LifecycleNode):
         response.success = True
         return response
 
-    def _every_second(self) -> None:
-        self._publish_diagnostics()
+    def _watch_hearing(self) -> None:
         running = self._running
         if running is not None:
             heard = self._statistics.heard + running.sensors.heard

@@ -24,7 +24,7 @@ def limit_pools() -> None:
 
 
 def settle() -> None:
-    """After everything is loaded, before the flight: what there is now will stay, and is not looked at again."""
+    """After loading and unloading: what there is now will stay, and is not looked at again until the next time."""
     gc.unfreeze()
     gc.collect()
     gc.freeze()

@@ -23,9 +23,10 @@ NAMED: tuple[type[Exception], ...] = (
     rclpy_implementation.RCLError,
     rclpy_implementation.UnknownROSArgsError,
 )
-# Of a process that cannot go on and should be started anew, as the launch file does.
-START_ANEW = 3
 WRITING: tuple[type[Exception], ...] = (*NAMED, OSError)
+START_ANEW = (
+    3  # exit status of a process that cannot go on and should be started anew, as the launch file does
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,7 +57,7 @@ def run(make_node: Callable[[], Runnable], args: Sequence[str] | None = None) ->
 
     Returns:
         The exit status: what the node finished with, 0 for Ctrl-C and SIGTERM, 1 where it could not be made or
-        could not write what it has to.
+        could not write what it has to. A node that gives up (`give_up`) ends the process with 3.
     """
     memory.limit_pools()
     ctrl_c = _CtrlC()

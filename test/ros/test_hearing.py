@@ -5,46 +5,71 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lkpan_ros.node.hearing import HearingWatch
+from lkpan_ros.node.hearing import PERIOD_S, HearingWatch
 
 
-def told(*checks: tuple[float, int], publishers: int = 1) -> list[str]:
-    watch = HearingWatch()
-    return [watch.check(now_s, messages, publishers) for now_s, messages in checks]
+class Life:
+    """A watch that is asked in time, but for the stops."""
 
+    def __init__(self, messages: int = 500) -> None:
+        self._watch, self._now_s, self._messages = HearingWatch(), 100.0, messages
+        self.said: list[str] = []
 
-def seconds(first: int, end: int, messages: int) -> list[tuple[float, int]]:
-    """Checks once a second in which nothing is heard."""
-    return [(float(second), messages) for second in range(first, end)]
+    def go_on(self, seconds: float, rate_hz: float = 0.0, publishers: int = 1) -> Life:
+        """Checks in time, over which messages come."""
+        checks = round(seconds / PERIOD_S)
+        start = self._messages
+        for number in range(1, checks + 1):
+            self._now_s += PERIOD_S
+            self._messages = start + int(number * PERIOD_S * rate_hz)
+            self.said.append(self._watch.check(self._now_s, self._messages, publishers))
+        return self
 
+    def stop(self, seconds: float, queued: int = 0) -> Life:
+        """No check; then messages that had waited."""
+        self._now_s += seconds
+        self.said.append(self._watch.check(self._now_s, self._messages, 1))
+        self._messages += queued
+        return self
 
-FLIGHT = [(float(second), 10 * second) for second in range(1, 6)]
+    @property
+    def deaf(self) -> bool:
+        return any(self.said)
 
 
 def test_silence_after_standing_still_is_deafness_though_the_queues_are_emptied_first() -> None:
-    said = told(*FLIGHT, (10.0, 58), (11.0, 60), *seconds(12, 22, 60))
-    assert said[:-2] == [""] * (len(said) - 2)
-    assert "stood still for 5 s, and for 10 s since it has heard nothing" in said[-2]
+    life = Life().go_on(5.0, 10.0).stop(5.0, queued=10).go_on(9.0)
+    assert not life.deaf
+    life.go_on(2.0)
+    assert "stood still for 5 s, and for 10 s since it has heard nothing" in next(filter(None, life.said))
+
+
+def test_short_stops_count_too() -> None:
+    assert Life().go_on(5.0, 10.0).stop(1.4).go_on(11.0).deaf
 
 
 def test_silence_alone_is_none() -> None:
-    assert set(told(*FLIGHT, *seconds(6, 60, 50))) == {""}
+    assert not Life().go_on(5.0, 10.0).go_on(60.0).deaf
 
 
-def test_who_is_heard_again_is_not_deaf() -> None:
-    after = [(float(second), 50 + second) for second in range(10, 20)]
-    assert set(told(*FLIGHT, *after, *seconds(20, 60, 69))) == {""}
+def test_who_hears_again_is_not_deaf_and_may_fall_silent_later() -> None:
+    assert not Life().go_on(5.0, 10.0).stop(5.0).go_on(5.0, 1.0).go_on(60.0).deaf
 
 
-def test_a_node_that_heard_nothing_before_cannot_tell() -> None:
-    assert set(told(*FLIGHT, *seconds(6, 12, 50), *seconds(17, 60, 50))) == {""}
+def test_who_heard_nothing_before_cannot_tell() -> None:
+    assert not Life().go_on(5.0, 10.0).go_on(6.0).stop(5.0).go_on(60.0).deaf
+    assert not Life().go_on(PERIOD_S).stop(5.0).go_on(60.0).deaf  # a count of an activation before
 
 
-def test_without_a_publisher_there_is_nothing_to_hear() -> None:
-    assert set(told(*FLIGHT, *seconds(10, 60, 50), publishers=0)) == {""}
+def test_a_camera_that_is_gone_is_not_missed_and_may_take_its_time_when_it_is_back() -> None:
+    assert not Life().go_on(5.0, 10.0).stop(5.0).go_on(60.0, publishers=0).go_on(9.0).deaf
 
 
-@given(gaps_s=st.lists(st.floats(0.5, 30.0), max_size=40))
+def test_silence_is_counted_anew_after_another_stop() -> None:
+    assert not Life().go_on(5.0, 10.0).stop(5.0).go_on(1.0).stop(30.0).go_on(9.0).deaf
+
+
+@given(gaps_s=st.lists(st.floats(0.1, 30.0), max_size=40))
 def test_who_hears_something_at_every_check_is_never_deaf(gaps_s: list[float]) -> None:
     watch, now_s = HearingWatch(), 0.0
     for count, gap_s in enumerate(gaps_s, 1):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lkpan_ros.node.process import START_ANEW
 from test.ros.graph import REPOSITORY
 
 if TYPE_CHECKING:
@@ -53,6 +54,38 @@ def test_what_cannot_be_written_at_the_end_is_an_error_that_names_the_file(
     if status:
         assert str(tmp_path / folder) in ended.stderr + ended.stdout
         assert "Traceback" not in ended.stderr
+
+
+_DEAF = """
+import sys
+from rclpy.node import Node
+from rclpy.task import Future
+from lkpan_ros.node.process import give_up, run
+
+class Deaf(Node):
+    def __init__(self):
+        super().__init__("deaf")
+        self.finished = Future()
+
+    def start(self):
+        give_up(self, "nothing is heard")
+
+    def stop(self):
+        print("ended in order")
+
+sys.exit(run(Deaf))
+"""
+
+
+@pytest.mark.usefixtures("_environment")
+def test_a_node_that_gives_up_says_why_and_ends_with_the_status_that_starts_it_anew() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", _DEAF], capture_output=True, text=True, check=False, timeout=60
+    )
+    said = ended.stdout + ended.stderr
+    assert ended.returncode == START_ANEW == 3, said
+    assert "nothing is heard; ends with 3, to be started anew" in said
+    assert "ended in order" not in said
 
 
 _INTERRUPTED = """

@@ -74,7 +74,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.entries: dict[Stamp, Entry] = {}
-        self.stops: list[tuple[float, float]] = []  # when the process stood still, on the monotonic clock
+        self.stops: list[float] = []  # when the process was stopped, on the monotonic clock
 
     def at(self, stamp: Stamp) -> Entry:
         """The entry of a stamp, made where there is none."""
@@ -91,16 +91,20 @@ class Ledger:
             (stamp, error_m) for stamp, error_m in errors if error_m is not None and error_m > FALSE_FIX_M
         ]
 
+    def _was_cut_off(self, entry: Entry) -> bool:
+        sent_s = entry.sent_s or 0.0
+        return not entry.answered and any(stop_s - _SENDING_S <= sent_s <= stop_s for stop_s in self.stops)
+
     def half_answers(self, before_s: float) -> list[Stamp]:
         """Stamps that were answered on one topic and not on the other, or not to the same effect.
 
-        Without what a process was sending when it was stopped: that may be lost.
+        Without those of whose answer a part is missing since the process was stopped in the middle of it.
         """
         return [
             stamp
             for stamp, e in self.entries.items()
             if (e.fixes or e.reports)
-            and not any(start_s - _SENDING_S <= (e.sent_s or 0.0) <= end_s for start_s, end_s in self.stops)
+            and not self._was_cut_off(e)
             and max((r.at_s for r in e.reports), default=0.0) < before_s
             and sorted(fix is None for fix in e.fixes) != sorted(r.reason != "" for r in e.reports)
         ]

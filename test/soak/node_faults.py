@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 RESTART_S = 10.0
 DEAF_S = 30.0  # within which a deaf middleware is noticed
+MOST_DEAF = 2  # in a soak; one in forty stops is
 
 # The process
 
@@ -53,11 +54,11 @@ def _restarted(rig: Rig, signal_number: int) -> str:
 )
 def stopped_for_5_s(rig: Rig) -> str:
     localizer = rig.localizer.process
+    rig.ledger.stops.append(time.monotonic())
     localizer.interrupt(signal.SIGSTOP)
     rig.spin(5.0)
     localizer.interrupt(signal.SIGCONT)
     start_s = time.monotonic()
-    rig.ledger.stops.append((start_s - 5.0, start_s))
     rig.await_(lambda: rig.fixed_since(start_s) or not localizer.alive, "a fix or an end", DEAF_S)
     if localizer.alive:
         return f"fix {time.monotonic() - start_s:.1f} s after it went on"
@@ -65,6 +66,9 @@ def stopped_for_5_s(rig: Rig) -> str:
     if status != START_ANEW:
         raise SoakError(f"it ended with {status}:\n{localizer.output[-2000:]}")
     noticed_s, again_s = time.monotonic() - start_s, rig.start_anew()
+    rig.deaf += 1
+    if rig.deaf > MOST_DEAF:
+        raise SoakError(f"deaf {rig.deaf} times: that is no rare accident")
     return f"deaf, noticed after {noticed_s:.0f} s; started anew: first fix {again_s:.1f} s after the start"
 
 

@@ -53,6 +53,7 @@ class Rig:
         self.queue: list[tuple[float, int]] = []
         self.status: dict[str, str] = {}
         self.level, self.message = b"\x00", ""
+        self.deaf = 0  # times that the middleware was
         self._heard_s = 0.0  # stamp of the last picture whose truth was heard
         node = self.graph.node
         node.create_subscription(NavSatFix, "truth/fix", self._on_truth, RELIABLE)
