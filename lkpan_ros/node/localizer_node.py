@@ -231,9 +231,8 @@ class LocalizerNode(LifecycleNode):
             response.message = self._not_reloaded = f"the old gallery stays in use: {error}"
             self.get_logger().error(response.message)
             return response
-        self._hearing = (
-            hearing.HearingWatch()
-        )  # reading has kept the executor, not the process, from its work
+        # Reading has kept the executor from its checks; the process did not stand still.
+        self._hearing = hearing.HearingWatch()
         self._loaded.publishers.outline(localizer.gallery, self._settings.node.fix)
         response.success, self._not_reloaded = True, ""
         response.message = f"{len(localizer.gallery)} tiles, calibration {localizer.calibration}"

@@ -24,9 +24,8 @@ NAMED: tuple[type[Exception], ...] = (
     rclpy_implementation.UnknownROSArgsError,
 )
 WRITING: tuple[type[Exception], ...] = (*NAMED, OSError)
-START_ANEW = (
-    3  # exit status of a process that cannot go on and should be started anew, as the launch file does
-)
+# Exit status of a process that cannot go on and should be started anew, as the launch file does.
+START_ANEW = 3
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
