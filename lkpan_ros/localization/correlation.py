@@ -145,9 +145,11 @@ class Correlator:
         )
         return scores
 
-    def peak(self, template: Template, window: Window) -> Peak:
-        """The best shift, to a fraction of a pixel."""
-        return peaks(self.scores(template, window), 1)[0]
+    def best(self, template: Template, window: Window) -> tuple[float, float, float]:
+        """The highest score, and x and y of its shift as of `Peak`."""
+        scores = self.scores(template, window)
+        row, column = divmod(int(scores.argmax()), scores.shape[1])
+        return float(scores[row, column]), *_shift(scores, row, column)
 
 
 def peaks(
@@ -172,13 +174,19 @@ def peaks(
         row, column = divmod(int(left.argmax()), scores.shape[1])
         if not np.isfinite(left[row, column]):
             break
-        x = column + _vertex(scores[row, max(column - 1, 0) : column + 2])
-        y = row + _vertex(scores[max(row - 1, 0) : row + 2, column])
-        spread = _spread(scores, row, column)
-        found.append(Peak(float(scores[row, column]), x - reach, y - reach, spread))
+        x, y = _shift(scores, row, column)
+        found.append(Peak(float(scores[row, column]), x, y, _spread(scores, row, column)))
         top, start = max(row - _APART_PX, 0), max(column - _APART_PX, 0)
         left[top : row + _APART_PX + 1, start : column + _APART_PX + 1] = -np.inf
     return found
+
+
+def _shift(scores: NDArray[np.float32], row: int, column: int) -> tuple[float, float]:
+    """A peak's x and y from the middle, to a fraction of a pixel."""
+    reach = len(scores) // 2
+    x = column + _vertex(scores[row, max(column - 1, 0) : column + 2])
+    y = row + _vertex(scores[max(row - 1, 0) : row + 2, column])
+    return x - reach, y - reach
 
 
 def _spread(scores: NDArray[np.float32], row: int, column: int) -> NDArray[np.float64]:

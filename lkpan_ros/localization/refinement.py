@@ -230,8 +230,7 @@ class GradientRefiner:
         self, grey: NDArray[np.uint8], mask: NDArray[np.bool_], window: Window, turn: float, log_scale: float
     ) -> tuple[float, float, float]:
         field = gradient_field(*turned(grey, mask, PATCH_PX, turn, math.exp(log_scale)))
-        peak = self._fine.peak(self._fine.template(field), window)
-        return peak.quality, peak.x_px, peak.y_px
+        return self._fine.best(self._fine.template(field), window)
 
 
 def _window(gallery: Gallery, gsd_m: float, correlator: Correlator, east_m: float, north_m: float) -> Window:
