@@ -21,10 +21,9 @@ from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
 
-from lkpan_ros.node.process import START_ANEW
-
 SHARE = Path(get_package_share_directory("lkpan_ros"))
 RESPAWN_DELAY_S = 1.0
+START_ANEW = 3  # exit status of a node that has given up, see lkpan_ros/node/process.py
 ARGUMENTS = {
     "image_topic": ("/camera/image_raw", "pictures; one that ends in /compressed is read as compressed"),
     "camera_info_topic": ("", "calibration of the camera (default: camera_info beside the pictures)"),

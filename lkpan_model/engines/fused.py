@@ -27,10 +27,13 @@ _OPERATORS = {
 }
 
 
-def is_available() -> bool:
-    """Whether this build of torch has the operators."""
+def is_available(dtype: torch.dtype) -> bool:
+    """Whether this build of torch has the operators, and they take the numbers on this processor."""
     built: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return built and all(hasattr(torch.ops.mkldnn, name) for name in _OPERATORS.values())
+    if not built or not all(hasattr(torch.ops.mkldnn, name) for name in _OPERATORS.values()):
+        return False
+    # Without AVX-512 torch's own layers still compute in bfloat16, slowly; these refuse.
+    return dtype != torch.bfloat16 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 - told nowhere else
 
 
 def fuse(network: nn.Module, images: Tensor) -> None:

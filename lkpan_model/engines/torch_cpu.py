@@ -42,7 +42,7 @@ class TorchCpu:
                 fold(network)
             self._normalise = Normalisation(dtype)
             self._network = network.to(dtype).to(memory_format=torch.channels_last)
-            if known and fused.is_available():
+            if known and fused.is_available(dtype):
                 fused.fuse(self._network, self._normalise(torch.zeros(1, size, size, 3, dtype=torch.uint8)))
 
     @torch.inference_mode()

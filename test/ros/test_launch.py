@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
+
+from lkpan_ros.node.process import START_ANEW
 
 LAUNCH = Path(__file__).resolve().parents[2] / "launch"
 
@@ -25,3 +28,8 @@ def test_a_launch_file_describes_itself(name: str) -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert module.generate_launch_description().entities
+
+
+def test_the_launch_file_starts_a_node_anew_that_has_given_up() -> None:
+    text = (LAUNCH / "localize.launch.py").read_text(encoding="utf-8")
+    assert re.findall(r"^START_ANEW = (\d+)", text, re.MULTILINE) == [str(START_ANEW)]
