@@ -18,26 +18,44 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
 _NODE = """
-import sys
+import os, signal, sys
 from pathlib import Path
+import rclpy
 from rclpy.node import Node
 from rclpy.task import Future
 from lkpan_model.whole_file import write_whole
-from lkpan_ros.node.process import run
+from lkpan_ros.node.process import give_up, run
 
-class Writer(Node):
+class Own(Node):
     def __init__(self):
-        super().__init__("writer")
+        {before}
+        super().__init__("own")
         self.finished = Future()
 
     def start(self):
-        self.finished.set_result(0)
+        {start}
 
     def stop(self):
-        write_whole(Path(sys.argv[1]), b"all that it knows")
+        {stop}
 
-sys.exit(run(Writer))
+sys.exit(run(Own))
 """
+
+
+def ended(
+    folder: Path, before: str = "pass", start: str = "pass", stop: str = "pass"
+) -> subprocess.CompletedProcess[str]:
+    """A process of a node that does this before it stands, at its start and at its end."""
+    (folder / "own.py").write_text(_NODE.format(before=before, start=start, stop=stop))
+    return subprocess.run(
+        [sys.executable, "-m", "own"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
 
 
 @pytest.mark.usefixtures("_environment")
@@ -46,69 +64,22 @@ def test_what_cannot_be_written_at_the_end_is_an_error_that_names_the_file(
     tmp_path: Path, folder: str, status: int
 ) -> None:
     path = tmp_path / folder / "table.csv"
-    ended = subprocess.run(
-        [sys.executable, "-c", _NODE, str(path)], capture_output=True, text=True, check=False, timeout=60
-    )
-    assert ended.returncode == status, ended.stderr
+    writes = f"write_whole(Path({str(path)!r}), b'all that it knows')"
+    process = ended(tmp_path, start="self.finished.set_result(0)", stop=writes)
+    assert process.returncode == status, process.stderr
     assert path.exists() == (status == 0)
     if status:
-        assert str(tmp_path / folder) in ended.stderr + ended.stdout
-        assert "Traceback" not in ended.stderr
-
-
-_DEAF = """
-import sys
-from rclpy.node import Node
-from rclpy.task import Future
-from lkpan_ros.node.process import give_up, run
-
-class Deaf(Node):
-    def __init__(self):
-        super().__init__("deaf")
-        self.finished = Future()
-
-    def start(self):
-        give_up(self, "nothing is heard")
-
-    def stop(self):
-        print("ended in order")
-
-sys.exit(run(Deaf))
-"""
+        assert str(tmp_path / folder) in process.stderr + process.stdout
+        assert "Traceback" not in process.stderr
 
 
 @pytest.mark.usefixtures("_environment")
-def test_a_node_that_gives_up_says_why_and_ends_with_the_status_that_starts_it_anew() -> None:
-    ended = subprocess.run(
-        [sys.executable, "-c", _DEAF], capture_output=True, text=True, check=False, timeout=60
-    )
-    said = ended.stdout + ended.stderr
-    assert ended.returncode == START_ANEW == 3, said
+def test_a_node_that_gives_up_says_why_and_ends_with_the_status_that_starts_it_anew(tmp_path: Path) -> None:
+    process = ended(tmp_path, start="give_up(self, 'nothing is heard')", stop="print('ended in order')")
+    said = process.stdout + process.stderr
+    assert process.returncode == START_ANEW == 3, said
     assert "nothing is heard; ends with 3, to be started anew" in said
     assert "ended in order" not in said
-
-
-_INTERRUPTED = """
-import os, signal, sys
-import rclpy
-from rclpy.node import Node
-from rclpy.task import Future
-from lkpan_ros.node.process import run
-
-class Early(Node):
-    def __init__(self):
-        {before}
-        super().__init__("early")
-        self.finished = Future()
-
-    def start(self):
-        pass
-
-    def stop(self):
-        pass
-
-sys.exit(run(Early))
-"""
 
 
 @pytest.mark.usefixtures("_environment")
@@ -120,14 +91,5 @@ sys.exit(run(Early))
     ],
 )
 def test_a_signal_before_the_node_stands_ends_the_process_with_0(tmp_path: Path, before: str) -> None:
-    (tmp_path / "early.py").write_text(_INTERRUPTED.format(before=before))
-    ended = subprocess.run(
-        [sys.executable, "-m", "early"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert (ended.returncode, ended.stderr) == (0, "")
+    process = ended(tmp_path, before=before)
+    assert (process.returncode, process.stderr) == (0, "")
