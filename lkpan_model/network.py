@@ -30,7 +30,7 @@ class LKPAN(nn.Module):
         self.config = config
         self.backbone = Backbone(config)
         self.attention = LargeKernelAttention(config) if config.kernel_size else nn.Identity()
-        self.aggregation = SpatialAwareAggregation(config) if config.heads else AveragePooling()
+        self.aggregation: nn.Module = SpatialAwareAggregation(config) if config.heads else AveragePooling()
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images B x 3 x S x S to descriptors B x D float32, each of unit length.

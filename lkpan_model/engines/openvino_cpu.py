@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from lkpan_model.engines.convnext import convolve, write_out_norms
 from lkpan_model.engines.extras import extra
 from lkpan_model.engines.precision import choose_dtype, name_of, only_cpu
 from lkpan_model.engines.whole import example, whole
@@ -69,11 +70,13 @@ def converted(network: LKPAN) -> Any:
         DeviceError: OpenVINO is not installed.
     """
     openvino = extra("openvino", "engine openvino")
-    images = example(network)
+    images, model = example(network), whole(network)
+    convolve(model)
+    write_out_norms(model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it is recorded for one size of image, and by an old way
         return openvino.convert_model(
-            whole(network), example_input=images, input=[([-1, *images.shape[1:]], openvino.Type.u8)]
+            model, example_input=images, input=[([-1, *images.shape[1:]], openvino.Type.u8)]
         )
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor, nn
 
-from lkpan_model.engines import fused
+from lkpan_model.engines import recorded
+from lkpan_model.engines.convnext import convolve
 from lkpan_model.engines.folding import fold, is_sequential
 from lkpan_model.engines.precision import choose_dtype, name_of
 from lkpan_model.preprocess import Normalisation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -24,7 +29,7 @@ _AT_ONCE = 4
 
 
 class TorchCpu:
-    """Folded, channels last, fused by oneDNN; see `Engine`.
+    """Folded, channels last, compiled by oneDNN; see `Engine`.
 
     Raises:
         DeviceError: A processor does not have the precision.
@@ -33,25 +38,37 @@ class TorchCpu:
     def __init__(self, network: LKPAN, order: Order) -> None:
         if order.threads is not None:
             torch.set_num_threads(order.threads)
-        dtype = choose_dtype(order.precision, torch.device("cpu"), network.config)
+        self._dtype = dtype = choose_dtype(order.precision, torch.device("cpu"), network.config)
         self.device, self.precision = "cpu", name_of(dtype)
-        size = network.config.image_size
-        known = is_sequential(network.config)
+        self._size = network.config.image_size
         with torch.inference_mode():
-            if known:
+            if is_sequential(network.config):
                 fold(network)
-            self._normalise = Normalisation(dtype)
-            self._network = network.to(dtype).to(memory_format=torch.channels_last)
-            if known and fused.is_available(dtype):
-                fused.fuse(self._network, self._normalise(torch.zeros(1, size, size, 3, dtype=torch.uint8)))
+                convolve(network)
+            network.to(dtype).to(memory_format=torch.channels_last)
+            self._network = nn.Sequential(Normalisation(dtype), network).eval()
+            self._is_recorded = recorded.is_available(dtype, network.config)
+            self._single = self._for(1)
 
     @torch.inference_mode()
     def describe(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Engine`."""
-        parts = [
-            torch.from_numpy(pixels[first : first + _AT_ONCE]) for first in range(0, len(pixels), _AT_ONCE)
-        ]
-        described: NDArray[np.float32] = torch.cat(
-            [self._network(self._normalise(part)) for part in parts]
-        ).numpy()
+        images = torch.from_numpy(pixels)
+        together = len(images) - len(images) % _AT_ONCE
+        parts = [self._several(images[at : at + _AT_ONCE]) for at in range(0, together, _AT_ONCE)]
+        parts += [self._single(images[at : at + 1]) for at in range(together, len(images))]
+        described: NDArray[np.float32] = torch.cat(parts).numpy()
         return described
+
+    @cached_property
+    def _several(self) -> Callable[[Tensor], Tensor]:
+        """For as many as are run at once; made when they are first asked for, as it holds the weights once more."""
+        return self._for(_AT_ONCE)
+
+    def _for(self, count: int) -> Callable[[Tensor], Tensor]:
+        if not self._is_recorded:
+            return self._network
+        anything = torch.Generator().manual_seed(0)
+        shape = (count, self._size, self._size, 3)
+        images = torch.randint(256, shape, dtype=torch.uint8, generator=anything)
+        return recorded.recorded(self._network, images, self._dtype)

@@ -1,0 +1,79 @@
+"""Networks recorded for one shape of input and compiled by oneDNN Graph: convolutions, activations and sums in one pass.
+
+It is the compiler that torch brings along for processors: ready in half a second, where `torch.compile` needs a C++
+compiler and a minute. It belongs to TorchScript, which torch calls deprecated and may drop: without it networks run as
+they are, half as fast. It is not taken at its word either: what it makes must describe as the network does.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from contextlib import contextmanager
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lkpan_model.config import EncoderConfig
+
+_log = logging.getLogger(__name__)
+
+_ONE_AT_A_TIME = Lock()  # torch has one switch for all threads
+_NEEDED = ("trace", "freeze", "enable_onednn_fusion", "onednn_fusion_enabled")
+_WARM_UP = 3  # the first call is watched, the second compiles, the third lays the weights out
+# Least cosine between the network's descriptors and the recorded ones'. In bfloat16 EfficientNet rounds by up to 0.03.
+_SAME = {torch.float32: 0.9999, torch.bfloat16: 0.95}
+
+
+def is_available(dtype: torch.dtype, config: EncoderConfig) -> bool:
+    """Whether this torch has the compiler, and it takes the numbers on this processor and the network."""
+    has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if not has_onednn or not all(hasattr(torch.jit, name) for name in _NEEDED):
+        return False
+    if config.cells == 1:
+        return False  # what it makes of ConvNeXt crashes there: it takes planes of one cell for channels last
+    # Without AVX-512 torch's own layers still compute in bfloat16, slowly; oneDNN refuses.
+    return dtype != torch.bfloat16 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 - told nowhere else
+
+
+def recorded(network: nn.Module, images: Tensor, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
+    """The network for inputs of one shape; the network itself where what was recorded describes otherwise.
+
+    Args:
+        network: In evaluation mode, on the CPU; to be called in `torch.inference_mode`.
+        images: An input of the shape, on which both are compared.
+        dtype: The network's arithmetic.
+    """
+    with _ONE_AT_A_TIME, warnings.catch_warnings(), _compiler():
+        warnings.simplefilter(
+            "ignore"
+        )  # that TorchScript is deprecated, and checks of shapes are recorded as passed
+        script: Callable[[Tensor], Tensor] = torch.jit.freeze(
+            torch.jit.trace(network, images, check_trace=False)  # type: ignore[no-untyped-call]
+        )
+        for _ in range(_WARM_UP):
+            described = script(images)
+    cosine = float(F.cosine_similarity(described, network(images)).min())
+    if not cosine >= _SAME[dtype]:
+        _log.warning(
+            "oneDNN Graph changes the descriptors (cosine %.5f): the encoder runs without it", cosine
+        )
+        return network
+    return script
+
+
+@contextmanager
+def _compiler() -> Iterator[None]:
+    """OneDNN Graph switched on, for all of the process, as torch has it."""
+    before = torch.jit.onednn_fusion_enabled()  # type: ignore[no-untyped-call]
+    torch.jit.enable_onednn_fusion(True)  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        torch.jit.enable_onednn_fusion(before)  # type: ignore[no-untyped-call]

@@ -1,0 +1,80 @@
+"""What the CPU's compiler makes of a network is used where it describes alike, and only there."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lkpan_model.config import variant
+from lkpan_model.encoder import Encoder
+from lkpan_model.engines import recorded
+from test.model.conftest import SMALL_CONVNEXT, calibrated
+from test.model.pictures import pictures
+
+pytestmark = pytest.mark.skipif(
+    not recorded.is_available(torch.float32, SMALL_CONVNEXT), reason="this torch has no oneDNN Graph"
+)
+
+
+class Fickle(nn.Module):
+    """Describes the first image that it is given in one way, and all later ones in another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.calls += 1
+        rows = images.flatten(1)
+        return rows if self.calls == 1 else -rows
+
+
+@torch.inference_mode()
+def test_a_recording_that_describes_otherwise_is_not_used(caplog: pytest.LogCaptureFixture) -> None:
+    network = Fickle().eval()
+    with caplog.at_level(logging.WARNING):
+        used = recorded.recorded(network, torch.ones(1, 3, 8, 8), torch.float32)
+    assert used is network
+    assert "changes the descriptors (cosine -1.0" in caplog.text
+
+
+@torch.inference_mode()
+def test_a_faithful_recording_is_used() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten()).eval()
+    images = torch.rand(1, 3, 16, 16)
+    used = recorded.recorded(network, images, torch.float32)
+    assert used is not network
+    torch.testing.assert_close(used(images / 2), network(images / 2))
+
+
+def test_the_compiler_is_switched_on_for_the_recording_alone() -> None:
+    before = torch.jit.onednn_fusion_enabled()  # type: ignore[no-untyped-call]
+    Encoder.from_network(calibrated(SMALL_CONVNEXT), SMALL_CONVNEXT, device="cpu")
+    assert torch.jit.onednn_fusion_enabled() == before  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("name", ["small-convnext", "tiny"])
+def test_maps_of_a_single_cell_run_too(name: str) -> None:
+    config = (
+        replace(SMALL_CONVNEXT, image_size=32) if name == "small-convnext" else variant(name, image_size=32)
+    )
+    encoder = Encoder.from_network(calibrated(config), config, device="cpu")
+    assert encoder.encode(pictures(5, 32)).shape == (5, config.descriptor_dim)
+
+
+def test_any_number_of_images_in_any_thread_is_described_alike() -> None:
+    """Four at a time, what is left one by one, each recorded apart; the node encodes in a thread of its own."""
+    config = variant("lite", image_size=64)
+    encoder = Encoder.from_network(calibrated(config), config, device="cpu")
+    images = pictures(11, 64)
+    alone = np.concatenate([encoder.encode(image[None]) for image in images])
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(lambda count: encoder.encode(images[:count]), range(1, 12)))
+    for count, together in enumerate(found, start=1):
+        np.testing.assert_allclose(together, alone[:count], atol=1e-6)
