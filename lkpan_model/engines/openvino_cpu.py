@@ -9,7 +9,7 @@ import torch
 
 from lkpan_model.engines.convnext import convolve, write_out_norms
 from lkpan_model.engines.extras import extra
-from lkpan_model.engines.precision import choose_dtype, name_of, only_cpu
+from lkpan_model.engines.precision import choose_dtype, cpu_has_bf16, name_of, only_cpu
 from lkpan_model.engines.whole import example, whole
 from lkpan_model.errors import DeviceError
 
@@ -46,6 +46,8 @@ class OpenVinoCpu:
                 f"this network was exported in 8 bits, not {order.precision}; choose precision auto"
             )
         dtype = choose_dtype(order.precision, torch.device("cpu"), config)
+        if is_int8 and cpu_has_bf16():  # changes less than the 8 bits beside it do
+            dtype = torch.bfloat16
         self.device, self.precision = "cpu", "int8" if is_int8 else name_of(dtype)
         core = extra("openvino", "engine openvino").Core()
         properties = {
