@@ -14,7 +14,7 @@ from benchmarks.measuring import MISSED
 from lkpan_ros.tools import cli
 
 FOLDER = Path(__file__).parent
-NO_BENCHMARK = {"__init__", "__main__", "measuring", "search_data", "search_picture"}
+NO_BENCHMARK = {"__init__", "__main__", "measuring", "search_data", "search_opening", "search_picture"}
 
 
 def main() -> int:

@@ -15,6 +15,7 @@ processor time that is measured, which a busy machine disturbs little.
 from __future__ import annotations
 
 import argparse
+import copy
 import sys
 import tempfile
 import time
@@ -87,9 +88,9 @@ class Contender:
     least_cosine: float = SAME
 
 
-def contenders(network: LKPAN, device: str, options: argparse.Namespace) -> Iterator[Contender]:
+def contenders(network: LKPAN, device: str, batch: int, options: argparse.Namespace) -> Iterator[Contender]:
     """Torch, and on a CPU the other engines that are installed."""
-    start = partial(Encoder.from_network, network, network.config, threads=options.threads, batch_size=64)
+    start = partial(Encoder.from_network, network, network.config, threads=options.threads, batch_size=batch)
     encoder = start(device=device)
     on_cpu, is_lite = device == "cpu", network.config.variant == "lite"
     bar = 2.5 if is_lite or cpu_has_bf16() else 1.5
@@ -102,17 +103,19 @@ def contenders(network: LKPAN, device: str, options: argparse.Namespace) -> Iter
             yield Contender(f"{engine} {encoder.precision}", encoder)
     if on_cpu and network.config.variant in options.int8 and find_spec("nncf"):
         print(f"quantising {network.config.variant} ...", flush=True)
-        yield Contender("openvino int8", int8(network, options.threads), None if is_lite else 4.0, SAME_INT8)
+        yield Contender(
+            "openvino int8", int8(network, batch, options.threads), None if is_lite else 4.0, SAME_INT8
+        )
 
 
-def int8(network: LKPAN, threads: int) -> Encoder:
+def int8(network: LKPAN, batch: int, threads: int) -> Encoder:
     """The network as `lkpan_model.export --int8` writes it, its ranges taken from made pictures."""
     rng = np.random.default_rng(1)
     with tempfile.TemporaryDirectory() as folder:
         weights, path = Path(folder) / "weights.safetensors", Path(folder) / "int8.xml"
         save(weights, network, network.config, half=False)
         export(weights, path, [make_image(rng) for _ in range(PICTURES)])
-        return Encoder(path, engine="openvino", threads=threads, batch_size=64)
+        return Encoder(path, engine="openvino", threads=threads, batch_size=batch)
 
 
 def measure(
@@ -122,14 +125,14 @@ def measure(
     torch.manual_seed(0)
     torch.set_num_threads(options.threads)
     network = NETWORKS[name]()
-    others = list(contenders(network, device, options))
-    describers: dict[str, Describe] = {PEER: plain(network, torch.device(device))}
-    describers |= {other.title: other.encoder.encode for other in others}
-    least = {PEER: SAME} | {other.title: other.least_cosine for other in others}
+    peer = plain(copy.deepcopy(network), torch.device(device))
     size = network.config.image_size
     rows: list[Row] = []
     cosines: dict[str, float] = {}
     for batch in batches:
+        others = list(contenders(network, device, batch, options))
+        describers: dict[str, Describe] = {PEER: peer} | {o.title: o.encoder.encode for o in others}
+        least = {PEER: SAME} | {other.title: other.least_cosine for other in others}
         case = f"{name} {size} px, {batch} at a time, {device_name(device)}"
         rng = np.random.default_rng(batch)
         images = to_squares([make_image(rng) for _ in range(batch)], size)

@@ -58,12 +58,15 @@ def to_squares(images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], size: in
         size: Side of the result, pixels.
 
     Returns:
-        uint8 array B x size x size x 3.
+        uint8 array B x size x size x 3, contiguous; the given one where it is that already.
 
     Raises:
         InputError: An image is not a uint8 array H x W x 3 with H, W >= 1.
     """
     check(images)
+    # torch takes no array that cannot be written to, though it will not.
+    if isinstance(images, np.ndarray) and images.shape[1:3] == (size, size) and images.flags.writeable:
+        return np.ascontiguousarray(images)
     batch = np.empty((len(images), size, size, 3), np.uint8)
     for index, image in enumerate(images):
         batch[index] = image if image.shape == (size, size, 3) else _resize(image, size)
@@ -86,15 +89,19 @@ def normalise(images: Tensor) -> Tensor:
 
 
 class Normalisation(nn.Module):
-    """`normalise` for networks that are recorded or exported: uint8 B x H x W x 3 to B x 3 x H x W, channels last.
+    """`normalise` for networks that are recorded or exported: uint8 B x H x W x 3 to B x 3 x H x W.
 
     Args:
         dtype: Of the result; the arithmetic is float32.
+        layout: Of the result in memory: channels last, as the pixels lie, or `torch.contiguous_format` for planes.
     """
 
-    def __init__(self, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self, dtype: torch.dtype = torch.float32, layout: torch.memory_format = torch.channels_last
+    ) -> None:
         super().__init__()
         self._dtype = dtype
+        self._in_planes = layout == torch.contiguous_format
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(MEAN) * 255)
@@ -103,7 +110,8 @@ class Normalisation(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Pixel values in [0, 255]."""
         images: Tensor = ((pixels.float() - self.mean) / self.std).to(self._dtype)
-        return images.permute(0, 3, 1, 2)
+        images = images.permute(0, 3, 1, 2)
+        return images.contiguous() if self._in_planes else images
 
 
 def _resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

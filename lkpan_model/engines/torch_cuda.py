@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 
 class TorchCuda:
-    """Channels last, through pinned memory; one image at a time by a CUDA graph. See `Engine`.
+    """Through pinned memory; single images and full batches by CUDA graphs. See `Engine`.
 
-    A graph starts all kernels of the network in one call: for a single image starting them takes longer than running them.
+    A graph starts all kernels of the network in one call: starting them takes longer than running them for a single image,
+    and for many images of a small network.
 
     Raises:
         DeviceError: The GPU does not have the precision.
@@ -34,13 +35,15 @@ class TorchCuda:
         self.device, self.precision = str(device), name_of(dtype)
         if dtype != torch.float16 and is_sequential(network.config):
             fold(network)
-        self._network = nn.Sequential(Normalisation(dtype), _in(dtype, network)).to(device)
-        self._network.to(memory_format=torch.channels_last)
+        # Tensor cores want channels last; in float32 they are not used, and cuDNN is faster in planes.
+        layout = torch.contiguous_format if dtype == torch.float32 else torch.channels_last
+        self._network = nn.Sequential(Normalisation(dtype, layout), _in(dtype, network)).to(device)
+        self._network.to(memory_format=layout)
         size = network.config.image_size
         self._sent = torch.empty((order.batch_size, size, size, 3), dtype=torch.uint8, pin_memory=True)
         self._returned = torch.empty((order.batch_size, network.config.descriptor_dim), pin_memory=True)
-        with torch.cuda.device(device), torch.inference_mode():
-            self._single = _Graph(self._network, torch.zeros_like(self._sent[:1], device=device))
+        self._graphs: dict[int, _Graph] = {}
+        self.describe(self._sent[:1].numpy())  # the node's first frame shall not wait for the graph
 
     @torch.inference_mode()
     def describe(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -49,15 +52,24 @@ class TorchCuda:
         sent, returned = self._sent[:count], self._returned[:count]
         sent.numpy()[:] = pixels
         with torch.cuda.device(self._device):
-            if count == 1:
-                returned.copy_(self._single(sent), non_blocking=True)
-            else:
-                images = sent.to(self._device, non_blocking=True)
-                returned.copy_(self._network(images), non_blocking=True)
+            run = self._graph(count) if count in {1, len(self._sent)} else self._plain
+            returned.copy_(run(sent), non_blocking=True)
             torch.cuda.current_stream().synchronize()
         # The buffer is used again by the next call.
         described: NDArray[np.float32] = returned.numpy().copy()
         return described
+
+    def _plain(self, images: Tensor) -> Tensor:
+        described: Tensor = self._network(images.to(self._device, non_blocking=True))
+        return described
+
+    def _graph(self, count: int) -> _Graph:
+        """Recorded when it is first asked for, as each holds the maps of its images."""
+        if count not in self._graphs:
+            self._graphs[count] = _Graph(
+                self._network, torch.zeros_like(self._sent[:count], device=self._device)
+            )
+        return self._graphs[count]
 
 
 class _Graph:
@@ -74,7 +86,7 @@ class _Graph:
                 network(self._input)
         torch.cuda.current_stream().wait_stream(warm_up)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
             self._output: Tensor = network(self._input)
 
     def __call__(self, images: Tensor) -> Tensor:
