@@ -8,10 +8,11 @@ they are, half as fast. It is not taken at its word either: what it makes must d
 from __future__ import annotations
 
 import logging
+import platform
 import warnings
 from contextlib import contextmanager
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _ONE_AT_A_TIME = Lock()  # torch has one switch for all threads
-_NEEDED = ("trace", "freeze", "enable_onednn_fusion", "onednn_fusion_enabled")
+_NEEDED = {
+    torch.jit: ("enable_onednn_fusion", "onednn_fusion_enabled"),
+    torch._C: ("_create_graph_by_tracing", "_create_function_from_graph"),  # noqa: SLF001 - see `_script`
+}
+_TRIED = ("x86_64", "AMD64")  # names of the processors that it has been tried on
 _WARM_UP = 3  # the first call is watched, the second compiles, the third lays the weights out
 # Least cosine between the network's descriptors and the recorded ones'. In bfloat16 EfficientNet rounds by up to 0.03.
 _SAME = {torch.float32: 0.9999, torch.bfloat16: 0.95}
@@ -34,7 +39,9 @@ _SAME = {torch.float32: 0.9999, torch.bfloat16: 0.95}
 def is_available(dtype: torch.dtype, config: EncoderConfig) -> bool:
     """Whether this torch has the compiler, and it takes the numbers on this processor and the network."""
     has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    if not has_onednn or not all(hasattr(torch.jit, name) for name in _NEEDED):
+    if not has_onednn or not all(hasattr(room, name) for room, names in _NEEDED.items() for name in names):
+        return False
+    if platform.machine() not in _TRIED:
         return False
     if config.cells == 1:
         return False  # what it makes of ConvNeXt crashes there: it takes planes of one cell for channels last
@@ -51,12 +58,9 @@ def recorded(network: nn.Module, images: Tensor, dtype: torch.dtype) -> Callable
         dtype: The network's arithmetic.
     """
     with _ONE_AT_A_TIME, warnings.catch_warnings(), _compiler():
-        warnings.simplefilter(
-            "ignore"
-        )  # that TorchScript is deprecated, and checks of shapes are recorded as passed
-        script: Callable[[Tensor], Tensor] = torch.jit.freeze(
-            torch.jit.trace(network, images, check_trace=False)  # type: ignore[no-untyped-call]
-        )
+        # That TorchScript is deprecated, and that checks of shapes are recorded as passed.
+        warnings.simplefilter("ignore")
+        script = _script(network, images)
         for _ in range(_WARM_UP):
             described = script(images)
     cosine = float(F.cosine_similarity(described, network(images)).min())
@@ -65,6 +69,21 @@ def recorded(network: nn.Module, images: Tensor, dtype: torch.dtype) -> Callable
             "oneDNN Graph changes the descriptors (cosine %.5f): the encoder runs without it", cosine
         )
         return network
+    return script
+
+
+def _script(network: nn.Module, images: Tensor) -> Callable[[Tensor], Tensor]:
+    """What `torch.jit.trace` does. That keeps all it ever recorded, and the weights with it, until the process ends."""
+    internals: Any = torch._C  # noqa: SLF001 - nothing public lets go of a recording
+    is_strict, is_out_of_place = True, False
+    graph, _ = internals._create_graph_by_tracing(  # noqa: SLF001
+        lambda pixels: network(pixels),  # noqa: PLW0108 - of a module it would ask for the weights as inputs
+        (images,),
+        lambda _value: "",  # names for readers
+        is_strict,
+        is_out_of_place,
+    )
+    script: Callable[[Tensor], Tensor] = internals._create_function_from_graph("encode", graph)  # noqa: SLF001
     return script
 
 

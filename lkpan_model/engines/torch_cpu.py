@@ -46,7 +46,7 @@ class TorchCpu:
                 fold(network)
                 convolve(network)
             network.to(dtype).to(memory_format=torch.channels_last)
-            self._network = nn.Sequential(Normalisation(dtype), network).eval()
+            self._network = nn.Sequential(Normalisation(dtype), network).eval().requires_grad_(False)
             self._is_recorded = recorded.is_available(dtype, network.config)
             self._single = self._for(1)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -78,3 +80,15 @@ def test_any_number_of_images_in_any_thread_is_described_alike() -> None:
         found = list(threads.map(lambda count: encoder.encode(images[:count]), range(1, 12)))
     for count, together in enumerate(found, start=1):
         np.testing.assert_allclose(together, alone[:count], atol=1e-6)
+
+
+@torch.inference_mode()
+def test_a_recording_that_is_no_longer_used_lets_go_of_the_weights() -> None:
+    """A node that loads other weights, again and again, must not keep the old ones."""
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten()).eval().requires_grad_(False)
+    used = recorded.recorded(network, torch.rand(1, 3, 16, 16), torch.float32)
+    assert used is not network
+    weights = weakref.ref(network[0].weight)
+    del network, used
+    gc.collect()
+    assert weights() is None
