@@ -50,19 +50,24 @@ def is_available(dtype: torch.dtype, config: EncoderConfig) -> bool:
 
 
 def recorded(network: nn.Module, images: Tensor, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
-    """The network for inputs of one shape; the network itself where what was recorded describes otherwise.
+    """The network for inputs of one shape; the network itself where it cannot be recorded, or then describes otherwise.
 
     Args:
-        network: In evaluation mode, on the CPU; to be called in `torch.inference_mode`.
+        network: In evaluation mode, on the CPU, with weights that ask for no gradients; to be called in
+            `torch.inference_mode`.
         images: An input of the shape, on which both are compared.
         dtype: The network's arithmetic.
     """
-    with _ONE_AT_A_TIME, warnings.catch_warnings(), _compiler():
-        # That TorchScript is deprecated, and that checks of shapes are recorded as passed.
-        warnings.simplefilter("ignore")
-        script = _script(network, images)
-        for _ in range(_WARM_UP):
-            described = script(images)
+    try:
+        with _ONE_AT_A_TIME, warnings.catch_warnings(), _compiler():
+            warnings.simplefilter("ignore")  # that checks of shapes are recorded as passed
+            script = _script(network, images)
+            for _ in range(_WARM_UP):
+                described = script(images)
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        _log.warning("oneDNN Graph does not take the network (%s): the encoder runs without it", reason)
+        return network
     cosine = float(F.cosine_similarity(described, network(images)).min())
     if not cosine >= _SAME[dtype]:
         _log.warning(

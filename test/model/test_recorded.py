@@ -48,11 +48,19 @@ def test_a_recording_that_describes_otherwise_is_not_used(caplog: pytest.LogCapt
 
 @torch.inference_mode()
 def test_a_faithful_recording_is_used() -> None:
-    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten()).eval()
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten()).eval().requires_grad_(False)
     images = torch.rand(1, 3, 16, 16)
     used = recorded.recorded(network, images, torch.float32)
     assert used is not network
     torch.testing.assert_close(used(images / 2), network(images / 2))
+
+
+@torch.inference_mode()
+def test_a_network_that_cannot_be_recorded_is_used_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    learning = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten()).requires_grad_()
+    with caplog.at_level(logging.WARNING):
+        assert recorded.recorded(learning, torch.rand(1, 3, 16, 16), torch.float32) is learning
+    assert "does not take the network (Cannot insert a Tensor that requires grad" in caplog.text
 
 
 def test_the_compiler_is_switched_on_for_the_recording_alone() -> None:
