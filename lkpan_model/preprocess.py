@@ -58,15 +58,14 @@ def to_squares(images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], size: in
         size: Side of the result, pixels.
 
     Returns:
-        uint8 array B x size x size x 3, contiguous; the given one where it is that already.
+        uint8 array B x size x size x 3, contiguous; the given array where it is that already.
 
     Raises:
         InputError: An image is not a uint8 array H x W x 3 with H, W >= 1.
     """
     check(images)
-    # torch takes no array that cannot be written to, though it will not.
-    if isinstance(images, np.ndarray) and images.shape[1:3] == (size, size) and images.flags.writeable:
-        return np.ascontiguousarray(images)
+    if isinstance(images, np.ndarray) and images.shape[1:3] == (size, size) and _is_plain(images):
+        return images
     batch = np.empty((len(images), size, size, 3), np.uint8)
     for index, image in enumerate(images):
         batch[index] = image if image.shape == (size, size, 3) else _resize(image, size)
@@ -112,6 +111,14 @@ class Normalisation(nn.Module):
         images: Tensor = ((pixels.float() - self.mean) / self.std).to(self._dtype)
         images = images.permute(0, 3, 1, 2)
         return images.contiguous() if self._in_planes else images
+
+
+def _is_plain(images: NDArray[np.uint8]) -> bool:
+    """Whether torch takes the array as it is: none that must not be written to, or that runs backwards along an axis.
+
+    To NumPy an axis of one element is contiguous whatever its stride.
+    """
+    return images.flags.c_contiguous and images.flags.writeable and min(images.strides) >= 0
 
 
 def _resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

@@ -58,7 +58,9 @@ def _of_maps(norm: nn.LayerNorm) -> LayerNorm2d:
 
 
 def _convolution(layer: nn.Linear) -> nn.Conv2d:
-    convolution = nn.Conv2d(layer.in_features, layer.out_features, 1)
+    convolution: nn.Conv2d = nn.utils.skip_init(  # type: ignore[no-untyped-call]
+        nn.Conv2d, layer.in_features, layer.out_features, 1
+    )
     convolution.weight.copy_(layer.weight[:, :, None, None])
     convolution.bias.copy_(layer.bias)  # type: ignore[union-attr]  # it was asked for
     return convolution

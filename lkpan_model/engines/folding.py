@@ -104,7 +104,8 @@ def _fold_padding(network: LKPAN) -> None:
 
 def _padding_itself(layer: nn.Conv2d, sides: torch.Size) -> nn.Conv2d:
     kernel, padding = _kernel(layer, sides)
-    plain = nn.Conv2d(
+    plain: nn.Conv2d = nn.utils.skip_init(  # type: ignore[no-untyped-call]
+        nn.Conv2d,
         layer.in_channels,
         layer.out_channels,
         (kernel.shape[2], kernel.shape[3]),

@@ -35,7 +35,7 @@ class TorchCuda:
         self.device, self.precision = str(device), name_of(dtype)
         if dtype != torch.float16 and is_sequential(network.config):
             fold(network)
-        # Tensor cores want channels last; in float32 they are not used, and cuDNN is faster in planes.
+        # cuDNN's kernels for half precision are faster with channels last, those for float32 in planes, with TF32 or without.
         layout = torch.contiguous_format if dtype == torch.float32 else torch.channels_last
         self._network = nn.Sequential(Normalisation(dtype, layout), _in(dtype, network)).to(device)
         self._network.to(memory_format=layout)

@@ -62,6 +62,26 @@ def test_encoder_is_the_network(name: str, side: int) -> None:
     np.testing.assert_allclose(described, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("parts", [{"heads": 0}, {"kernel_size": 0}, {"heads": 0, "kernel_size": 0}])
+@torch.inference_mode()
+def test_encoder_without_a_part_is_the_network_without_it(parts: dict[str, int]) -> None:
+    config = variant("lite", image_size=64, **parts)
+    network = calibrated(config)
+    images = pictures(5, 64)
+    expected = network(normalise(to_batch(images, 64))).numpy()
+    described = Encoder.from_network(network, config, device="cpu").encode(images)
+    np.testing.assert_allclose(described, expected, atol=1e-5)
+
+
+def test_arrays_in_any_order_of_memory_describe_as_their_copies(encoder: Encoder) -> None:
+    """Backwards, with gaps, not to be written to; batches of four leave one over, which NumPy calls contiguous."""
+    images = pictures(9, encoder.image_size)
+    fixed = images.copy()
+    fixed.flags.writeable = False
+    for given in (images[::-1], images[::2], images[:, ::-1], images[..., ::-1], images[:1][::-1], fixed):
+        np.testing.assert_array_equal(encoder.encode(given), encoder.encode(given.copy()))
+
+
 @torch.inference_mode()
 def test_shipped_weights_describe_as_the_plain_network() -> None:
     network = checkpoint.load(checkpoint.resolve_weights("lite")).network()
