@@ -84,7 +84,7 @@ def busy_cores(rig: Rig) -> str:
             burner.wait()
 
 
-@fault("both answer every picture; neither is false")
+@fault("some picture is answered by both; none is false; the second ends with 0")
 def two_localizers_on_one_topic(rig: Rig) -> str:
     other = rig.start_localizer("localizer_2")
     rig.await_(
