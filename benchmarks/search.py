@@ -49,7 +49,8 @@ from benchmarks.search_picture import VIEW_AFTER_VIEW, case_of, draw
 from lkpan_model.whole_file import write_whole
 from lkpan_ros.localization.gallery_index import EXACT, CompressedIndex, ExactIndex
 from lkpan_ros.localization.gallery_info import IndexInfo
-from lkpan_ros.localization.index_build import MEMORY_BYTES, build_index, choose_spec, exact_best
+from lkpan_ros.localization.index_build import MEMORY_BYTES, build_index, choose_spec
+from lkpan_ros.localization.index_tuning import exact_best
 from lkpan_ros.localization.tile_places import TilePlaces
 from lkpan_ros.tools.trial_site import STRIDE_M
 
@@ -88,6 +89,7 @@ def measure(
         "tiles": len(tiles),
         "index": info.spec,
         "probes": info.probes,
+        "refined": info.refined,
         "shortlist": info.shortlist,
         "recall_at_10_stated": info.recall_at_10,
         "build_s": build_s,

@@ -1,7 +1,8 @@
 """How tiles are looked up by their descriptors: exhaustively, or by a compressed index and the full ones of its best.
 
-A compressed index keeps in memory what tells roughly how similar each tile is; the candidates that it names are
-ranked anew by their full descriptors, which may stay in the file. All similarities that are given out are exact.
+A compressed index keeps in memory what tells roughly how similar each tile is; the candidates that it names, which finer
+codes may have thinned out (`Refine(...)`), are ranked anew by their full descriptors, which may stay in the file. All
+similarities that are given out are exact.
 """
 
 from __future__ import annotations
@@ -122,7 +123,8 @@ class CompressedIndex:
                 "rebuild it with build_gallery"
             )
         self._lists = faiss.try_extract_index_ivf(self._index)
-        set_probes(self._index, info.probes)
+        self._check_refinement()
+        set_effort(self._index, info.probes, info.refined / max(1, info.shortlist))
 
     def search(
         self, queries: NDArray[np.float32], count: int, among: NDArray[np.int64] | None = None
@@ -148,6 +150,16 @@ class CompressedIndex:
             np.concatenate([tile[:, :common] for _, tile in rankings]),
         )
 
+    def _check_refinement(self) -> None:
+        """FAISS reads the finer codes of whatever tiles the lists name."""
+        finer = refinement(self._index)
+        if finer is None:
+            return
+        if (finer.refine_index.ntotal, finer.refine_index.d) != (len(self.rows), finer.d):
+            raise self._damaged(f"finer codes of {finer.refine_index.ntotal} tiles of {len(self.rows)}")
+        if self._lists is not None and (highest := _highest_tile(self._lists.invlists)) >= len(self.rows):
+            raise self._damaged(f"it has tile {highest} of {len(self.rows)}")
+
     def _damaged(self, why: object) -> GalleryError:
         reason = " ".join(str(why).split())
         return GalleryError(
@@ -164,6 +176,10 @@ class CompressedIndex:
         within = faiss.SearchParametersIVF(  # type: ignore[call-arg]
             sel=_selector(among, len(self.rows)), nprobe=probes
         )
+        if (finer := refinement(self._index)) is not None:
+            within = faiss.IndexRefineSearchParameters(  # type: ignore[call-arg,assignment]
+                k_factor=finer.k_factor, base_index_params=within
+            )
         chained = isinstance(self._index, faiss.IndexPreTransform)
         return faiss.SearchParametersPreTransform(index_params=within) if chained else within  # type: ignore[call-arg]
 
@@ -173,11 +189,34 @@ def _reader(blob: NDArray[np.uint8]) -> Any:
     return faiss.ZeroCopyIOReader(faiss.swig_ptr(blob), blob.size)  # type: ignore[attr-defined]
 
 
-def set_probes(index: faiss.Index, probes: int) -> None:
-    """How much of an index a search looks at: lists of an inverted file, nodes of a graph; 0: it has no such setting."""
+def set_effort(index: faiss.Index, probes: int, widening: float) -> None:
+    """How much of an index a search looks at.
+
+    Args:
+        index: Changed.
+        probes: Lists of an inverted file, nodes of a graph; 0: it has no such setting.
+        widening: How many times as many candidates finer codes are asked of as are wanted, where it has such codes.
+    """
     if probes:
         name = "efSearch" if faiss.try_extract_index_ivf(index) is None else "nprobe"
         faiss.ParameterSpace().set_index_parameter(index, name, probes)
+    if (finer := refinement(index)) is not None:
+        finer.k_factor = max(1.0, widening)
+
+
+def refinement(index: faiss.Index) -> faiss.IndexRefine | None:
+    """The part that ranks candidates by finer codes, of an index that has one."""
+    inner = faiss.downcast_index(index.index) if isinstance(index, faiss.IndexPreTransform) else index
+    return inner if isinstance(inner, faiss.IndexRefine) else None
+
+
+def _highest_tile(lists: Any) -> int:
+    """Of those that an inverted file names."""
+    sizes = ((number, lists.list_size(number)) for number in range(lists.nlist))
+    return max(
+        (int(faiss.rev_swig_ptr(lists.get_ids(number), size).max()) for number, size in sizes if size),
+        default=-1,
+    )
 
 
 def ranked_rows(rows: Rows, queries: NDArray[np.float32], count: int, tiles: NDArray[np.int64]) -> Ranking:

@@ -29,6 +29,7 @@ class IndexInfo:
     Attributes:
         spec: `exact`, or a FAISS factory string.
         probes: How many lists of an inverted file (or nodes of a graph) a search looks at; 0: it has neither.
+        refined: How many candidates are ranked by finer codes in memory before that; 0: there are none.
         shortlist: How many candidates of the index are ranked by their full descriptors; 0: exact.
         recall_at_1: Share of held-out views whose best tile by exact search is the best by this one; None: exact.
         recall_at_10: Share of the best ten by exact search that are among the best ten by this one; None: exact.
@@ -38,6 +39,7 @@ class IndexInfo:
 
     spec: str = "exact"
     probes: int = 0
+    refined: int = 0
     shortlist: int = 0
     recall_at_1: float | None = None
     recall_at_10: float | None = None
@@ -46,11 +48,11 @@ class IndexInfo:
 
     def __post_init__(self) -> None:
         _require(self.spec, str)
-        for count in (self.probes, self.shortlist, self.queries):
+        for count in (self.probes, self.refined, self.shortlist, self.queries):
             _require(count, int)
         for share in (self.recall_at_1, self.recall_at_10, self.bytes_per_tile):
             _require(share, int, float, NoneType)
-        if min(self.probes, self.shortlist, self.queries) < 0:
+        if min(self.probes, self.refined, self.shortlist, self.queries) < 0:
             raise ValueError(f"{self} is no index of a gallery")
 
     def __str__(self) -> str:

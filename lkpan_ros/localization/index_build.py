@@ -14,9 +14,10 @@ import faiss
 import numpy as np
 
 from lkpan_ros.errors import ConfigError
-from lkpan_ros.localization.gallery_index import EXACT, THREADS, set_probes
+from lkpan_ros.localization.gallery_index import EXACT, THREADS
 from lkpan_ros.localization.gallery_info import IndexInfo
 from lkpan_ros.localization.held_out_views import held_out_views
+from lkpan_ros.localization.index_tuning import candidates_of, cheapest, exact_best, found
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,11 +37,9 @@ _SAMPLE_NUMBERS = 2**26  # of the descriptors that an index is trained with
 _PER_LIST = 48  # projected descriptors that a list is trained with
 _QUERIES = 512  # views, with which an index is tuned and its recall is measured
 _BEST = 10  # of which the recall is measured
-_GOOD_RECALL = 0.995
-_SHORTLISTS = (100, 200, 400, 800, 1600)
-_ROW_COST = (
-    4  # a byte of a full descriptor somewhere in memory costs as many as so many of the index in a row
-)
+# How many axes descriptors are projected to, and how many bits each number has in the finer codes; 0: there are none.
+_CODES = ((256, 8), (256, 4), (192, 4), (256, 0), (192, 0), (128, 0), (64, 0))
+_MOST_LISTS_LOG2 = 13  # more take longer to train than they save
 
 
 def with_index(
@@ -93,18 +92,28 @@ def build_index(
     progress("measuring recall")
     best = exact_best(rows, queries, min(_BEST, count))
     # Tuned with one half of the views, measured with the other.
-    probes, shortlist = _cheapest(index, rows.shape, queries[::2], best[::2])
-    found = _found(_candidates(index, probes, queries[1::2], shortlist), best[1::2])
+    effort = cheapest(index, rows.shape[1], queries[::2], best[::2])
+    hits = found(candidates_of(index, effort, queries[1::2]), best[1::2])
     blob: NDArray[np.uint8] = faiss.serialize_index(index)
-    recalls = (float(found[:, 0].mean()), float(found.mean()))
-    return IndexInfo(spec, probes, shortlist, *recalls, len(found), blob.size / count), blob
+    info = IndexInfo(
+        spec,
+        effort.probes,
+        effort.refined,
+        effort.shortlist,
+        recall_at_1=float(hits[:, 0].mean()),
+        recall_at_10=float(hits.mean()),
+        queries=len(hits),
+        bytes_per_tile=blob.size / count,
+    )
+    return info, blob
 
 
 def choose_spec(count: int, dim: int, memory_bytes: int) -> str:
     """`exact` where that is fast and fits, else an inverted file of projected descriptors, 4 bits for each two numbers.
 
     Such codes are compared in registers (André, Kermarrec, Le Scouarnec, "Cache locality is not enough", 2015), so that a
-    search can afford the many lists that hold the best tiles of a view.
+    search can afford the many lists that hold the best tiles of a view. Where there is room, the best of them are ranked
+    by 8 or 4 bits for each number, so that few full descriptors need be read.
 
     Raises:
         ConfigError: Nothing fits into the memory.
@@ -112,14 +121,17 @@ def choose_spec(count: int, dim: int, memory_bytes: int) -> str:
     if count * dim <= _EXACT_NUMBERS and 2 * count * dim <= memory_bytes:
         return EXACT
     room = memory_bytes / count - _BESIDES_BYTES
-    widths = [width for width in (256, 192, 128, 64) if width / 4 <= room and width <= dim]
-    if not widths:
+    codes = [(axes, bits) for axes, bits in _CODES if axes * (2 + bits) / 8 <= room and axes <= dim]
+    if not codes:
+        least = min(axes * (2 + bits) // 8 for axes, bits in _CODES) + _BESIDES_BYTES
         raise ConfigError(
             f"{count} tiles do not fit into {memory_bytes / 1e6:.0f} MB of memory: "
-            f"allow {count * (16 + _BESIDES_BYTES) / 1e6:.0f} MB or more, or take a smaller map or a larger stride"
+            f"allow {count * least / 1e6:.0f} MB or more, or take a smaller map or a larger stride"
         )
-    lists = 2 ** max(4, round(math.log2(count) / 2))
-    return f"PCA{widths[0]},IVF{lists},PQ{widths[0] // 2}x4fs"
+    axes, bits = codes[0]
+    lists = 2 ** min(_MOST_LISTS_LOG2, max(4, round(math.log2(count) / 2 + 2)))
+    finer = f",Refine(SQ{bits})" if bits else ""
+    return f"PCA{axes},IVF{lists},PQ{axes // 2}x4fsr{finer}"
 
 
 def check_spec(spec: str, count: int, dim: int, memory_bytes: int) -> None:
@@ -215,64 +227,3 @@ def _linear(axes: NDArray[np.float32]) -> faiss.LinearTransform:
     faiss.copy_array_to_vector(axes.ravel(), transform.A)
     transform.is_trained = True
     return transform
-
-
-def exact_best(rows: Rows, queries: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """The best tiles for each query by comparing all: (Q, count) int64, best first."""
-    similarity: NDArray[np.float32] = np.full((len(queries), count), -np.inf, np.float32)
-    tile: NDArray[np.int64] = np.zeros((len(queries), count), np.int64)
-    everyone = np.arange(len(queries))[:, None]
-    for start in range(0, len(rows), _PIECE):
-        piece = queries @ rows[start : start + _PIECE].astype(np.float32).T
-        kept = min(count, piece.shape[1])
-        here = np.argpartition(-piece, kept - 1, axis=1)[:, :kept]
-        similarity = np.concatenate([similarity, piece[everyone, here]], axis=1)
-        tile = np.concatenate([tile, here + start], axis=1)
-        order = np.argsort(-similarity, axis=1, kind="stable")[:, :count]
-        similarity, tile = similarity[everyone, order], tile[everyone, order]
-    return tile
-
-
-def _cheapest(
-    index: faiss.Index, shape: tuple[int, ...], queries: NDArray[np.float32], best: NDArray[np.int64]
-) -> tuple[int, int]:
-    """Probes and length of the shortlist with which a search is good and reads least; else those that find most."""
-    count, dim = shape
-    lengths = sorted({min(length, count) for length in _SHORTLISTS})
-    index_bytes = faiss.serialize_index(index).size
-    most, least, chosen = -1.0, math.inf, (0, lengths[-1])
-    for probes, share in _probes(index):
-        if most >= _GOOD_RECALL and share * index_bytes > least:
-            break  # as will be all that follow
-        candidates = _candidates(index, probes, queries, lengths[-1])
-        for length in lengths:
-            recall = min(_GOOD_RECALL, float(_found(candidates[:, :length], best).mean()))
-            read_bytes = share * index_bytes + _ROW_COST * 2 * dim * length
-            if recall > most or (recall == most and read_bytes < least):
-                most, least, chosen = recall, read_bytes, (probes, length)
-    return chosen
-
-
-def _candidates(
-    index: faiss.Index, probes: int, queries: NDArray[np.float32], count: int
-) -> NDArray[np.int64]:
-    set_probes(index, probes)
-    candidates: NDArray[np.int64] = index.search(queries, count)[1]
-    return candidates
-
-
-def _found(candidates: NDArray[np.int64], best: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(Q, K) bool: which of the best are among the candidates, and so come first once these are ranked anew."""
-    return np.array([np.isin(wanted, there) for wanted, there in zip(best, candidates, strict=True)])
-
-
-def _probes(index: faiss.Index) -> list[tuple[int, float]]:
-    """Values of the setting that trades time for recall, and about which share of the codes each looks at."""
-    lists = faiss.try_extract_index_ivf(index)
-    if lists is not None:
-        powers = range(int(math.log2(lists.nlist)) + 1)
-        return [(2**power, 2**power / lists.nlist) for power in powers if power == 0 or 2**power >= 4]
-    inner = faiss.downcast_index(index.index) if isinstance(index, faiss.IndexPreTransform) else index
-    if isinstance(inner, faiss.IndexHNSW):
-        return [(2**power, 2**power * 32 / index.ntotal) for power in range(4, 12)]
-    return [(0, 1.0)]

@@ -13,6 +13,7 @@ from lkpan_ros.errors import ConfigError, GalleryError
 from lkpan_ros.localization import gallery_file
 from lkpan_ros.localization.gallery import Gallery
 from lkpan_ros.localization.gallery_index import CompressedIndex, ExactIndex
+from lkpan_ros.localization.gallery_info import IndexInfo
 from lkpan_ros.localization.index_build import build_index, check_spec, choose_spec, with_index
 from test.localization.galleries import grid_gallery, make_gallery, unit
 from test.localization.thumbnails import Thumbnails
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SPEC = "PCA24,IVF16,SQ8"
+REFINED = "PCA32,IVF16,PQ16x4fsr,Refine(SQ8)"
 COUNT, DIM = 3000, 64
 
 
@@ -38,11 +40,11 @@ ROWS = clustered(2, COUNT).astype(np.float16)
 QUERIES = clustered(3, 60)
 
 
-@pytest.fixture(scope="module")
-def indexed() -> Gallery:
+@pytest.fixture(scope="module", params=[SPEC, REFINED])
+def indexed(request: pytest.FixtureRequest) -> Gallery:
     side = 60
     positions = np.stack([np.arange(COUNT) % side * 16.0, np.arange(COUNT) // side * 16.0], axis=1)
-    return make_gallery(ROWS, positions).indexed(*build_index(ROWS, SPEC, QUERIES))
+    return make_gallery(ROWS, positions).indexed(*build_index(ROWS, request.param, QUERIES))
 
 
 def best_ten(queries: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -55,7 +57,11 @@ def recall(gallery: Gallery, queries: NDArray[np.float32]) -> float:
 
 
 class TestCompressed:
-    @pytest.mark.parametrize("spec", [SPEC, "IVF16,Flat", "PCA32,IVF16,PQ16x4fs", "HNSW16,SQ8", "SQ8"])
+    @pytest.mark.parametrize(
+        "spec",
+        [SPEC, "IVF16,Flat", "PCA32,IVF16,PQ16x4fs", REFINED, "IVF16,SQ4,Refine(SQ8)",
+         "HNSW16,SQ8", "PCA32,HNSW16,SQ8,Refine(SQfp16)", "SQ4,Refine(SQ8)", "SQ8"],
+    )  # fmt: skip
     def test_it_finds_what_its_information_says(self, spec: str) -> None:
         info, blob = build_index(ROWS, spec, QUERIES)
         index = CompressedIndex(blob, info, ROWS)
@@ -110,14 +116,43 @@ class TestCompressed:
         with pytest.raises(GalleryError, match=r"PCA24,IVF16,SQ8 is damaged.*rebuild"):
             CompressedIndex(np.zeros(100, np.uint8), info, ROWS)
 
+    @pytest.mark.parametrize(("first_tile", "finer", "said"), [
+        (1, COUNT, "it has tile 3000 of 3000"),
+        (0, COUNT - 1, "finer codes of 2999 tiles of 3000"),
+    ])  # fmt: skip
+    def test_finer_codes_that_are_not_there_are_not_read(
+        self, first_tile: int, finer: int, said: str
+    ) -> None:
+        rows = ROWS.astype(np.float32)
+        index = faiss.index_factory(DIM, "IVF16,SQ8,Refine(SQ8)", faiss.METRIC_INNER_PRODUCT)
+        assert isinstance(index, faiss.IndexRefine)
+        index.train(rows)
+        faiss.downcast_index(index.base_index).add_with_ids(rows, np.arange(COUNT) + first_tile)
+        index.refine_index.add(rows[:finer])
+        index.ntotal = COUNT
+        info = IndexInfo("IVF16,SQ8,Refine(SQ8)", probes=16, refined=400, shortlist=100)
+        with pytest.raises(GalleryError, match=f"{said}.*rebuild"):
+            CompressedIndex(faiss.serialize_index(index), info, ROWS)
+
+    def test_finer_codes_spare_full_descriptors(self) -> None:
+        info, _ = build_index(ROWS, "PCA32,IVF16,PQ4x4fs", QUERIES)
+        finer, _ = build_index(ROWS, "PCA32,IVF16,PQ4x4fs,Refine(SQ8)", QUERIES)
+        assert info.refined == 0
+        assert finer.refined >= finer.shortlist
+        assert finer.shortlist < info.shortlist
+        assert finer.recall_at_10 is not None
+        assert info.recall_at_10 is not None
+        assert finer.recall_at_10 >= info.recall_at_10
+
 
 class TestChoice:
     def test_small_is_exact_and_large_is_compressed(self) -> None:
         assert choose_spec(2_000, 2560, 2**31) == "exact"
         assert choose_spec(1_000_000, 2560, 2**31).startswith("PCA256,IVF")
         assert choose_spec(1_000_000, 8192, 2**31).startswith("PCA256,IVF")
-        assert choose_spec(10_000_000, 2560, 2**31).startswith("PCA256,IVF4096,PQ128x4fs")
-        assert choose_spec(10_000_000, 2560, 1_000_000_000).startswith("PCA128,IVF")
+        assert choose_spec(10_000_000, 2560, 2**32) == "PCA256,IVF8192,PQ128x4fsr,Refine(SQ8)"
+        assert choose_spec(10_000_000, 2560, 2**31) == "PCA192,IVF8192,PQ96x4fsr,Refine(SQ4)"
+        assert choose_spec(10_000_000, 2560, 1_000_000_000) == "PCA128,IVF8192,PQ64x4fsr"
         assert choose_spec(50_000, 2560, 2**27).startswith("PCA256,IVF")  # fast enough, but too large
 
     def test_too_little_memory_is_told(self) -> None:
@@ -163,11 +198,12 @@ class TestFile:
 
     def test_the_index_can_be_left_aside(self, indexed: Gallery, tmp_path: Path) -> None:
         indexed.save(tmp_path / "a.gallery")
-        assert Gallery.load(tmp_path / "a.gallery", index=SPEC).info.index.spec == SPEC
+        spec = indexed.info.index.spec
+        assert Gallery.load(tmp_path / "a.gallery", index=spec).info.index.spec == spec
         exact = Gallery.load(tmp_path / "a.gallery", index="exact")
         assert exact.info.index.spec == "exact"
         assert recall(exact, QUERIES) == pytest.approx(1.0, abs=0.01)
-        with pytest.raises(GalleryError, match=r"a\.gallery: has the index PCA24.*not SQ8; rebuild"):
+        with pytest.raises(GalleryError, match=r"a\.gallery: has the index PCA.*not SQ8; rebuild"):
             Gallery.load(tmp_path / "a.gallery", index="SQ8")
 
     def test_what_was_altered_in_a_mapped_file_is_noticed_when_it_is_used(
