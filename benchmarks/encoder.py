@@ -47,6 +47,11 @@ if TYPE_CHECKING:
 
 PEER = "plain float32 eager"
 SAME, SAME_INT8 = 0.9999, 0.99  # least cosine to the peer
+BAR, BAR_FP32, BAR_INT8 = (
+    2.5,
+    1.5,
+    4.0,
+)  # least ratio to the peer; in float32: of `base`, where there is no bfloat16
 PICTURES = 30
 CASES = (("lite", 1), ("lite", 16), ("lite", 64), ("base", 1), ("base", 16))
 ON_A_CPU = CASES[:2] + CASES[3:4]
@@ -89,33 +94,33 @@ class Contender:
 
 
 def contenders(network: LKPAN, device: str, batch: int, options: argparse.Namespace) -> Iterator[Contender]:
-    """Torch, and on a CPU the other engines that are installed."""
+    """Torch, and on a CPU the other engines that are installed, in float32 or what is as good."""
     start = partial(Encoder.from_network, network, network.config, threads=options.threads, batch_size=batch)
     encoder = start(device=device)
     on_cpu, is_lite = device == "cpu", network.config.variant == "lite"
-    bar = 2.5 if is_lite or cpu_has_bf16() else 1.5
+    bar = BAR if is_lite or cpu_has_bf16() else BAR_FP32
     yield Contender(f"torch {encoder.precision}, the default", encoder, bar if on_cpu else None)
     if on_cpu and encoder.precision != "fp32":  # what a processor without bfloat16 runs
-        yield Contender("torch fp32", start(device=device, precision="fp32"))
+        yield Contender("torch fp32", start(device=device, precision="fp32"), BAR_FP32)
     for engine in ("openvino", "onnxruntime") if on_cpu else ():
         if find_spec(engine):
             encoder = start(engine=engine)
             yield Contender(f"{engine} {encoder.precision}", encoder)
-    if on_cpu and network.config.variant in options.int8 and find_spec("nncf"):
-        print(f"quantising {network.config.variant} ...", flush=True)
-        yield Contender(
-            "openvino int8", int8(network, batch, options.threads), None if is_lite else 4.0, SAME_INT8
-        )
 
 
-def int8(network: LKPAN, batch: int, threads: int) -> Encoder:
-    """The network as `lkpan_model.export --int8` writes it, its ranges taken from made pictures."""
+def quantised(network: LKPAN, device: str, options: argparse.Namespace) -> Iterator[Contender]:
+    """On a CPU the network as `lkpan_model.export --int8` writes it, its ranges taken from made pictures."""
+    variant_name = network.config.variant
+    if device != "cpu" or variant_name not in options.int8 or not find_spec("nncf"):
+        return
+    print(f"quantising {variant_name} ...", flush=True)
     rng = np.random.default_rng(1)
     with tempfile.TemporaryDirectory() as folder:
         weights, path = Path(folder) / "weights.safetensors", Path(folder) / "int8.xml"
         save(weights, network, network.config, half=False)
         export(weights, path, [make_image(rng) for _ in range(PICTURES)])
-        return Encoder(path, engine="openvino", threads=threads, batch_size=batch)
+        encoder = Encoder(path, engine="openvino", threads=options.threads)
+    yield Contender("openvino int8", encoder, None if variant_name == "lite" else BAR_INT8, SAME_INT8)
 
 
 def measure(
@@ -129,8 +134,9 @@ def measure(
     size = network.config.image_size
     rows: list[Row] = []
     cosines: dict[str, float] = {}
+    in_8_bits = list(quantised(network, device, options))
     for batch in batches:
-        others = list(contenders(network, device, batch, options))
+        others = [*contenders(network, device, batch, options), *in_8_bits]
         describers: dict[str, Describe] = {PEER: peer} | {o.title: o.encoder.encode for o in others}
         least = {PEER: SAME} | {other.title: other.least_cosine for other in others}
         case = f"{name} {size} px, {batch} at a time, {device_name(device)}"

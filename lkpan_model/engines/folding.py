@@ -104,6 +104,8 @@ def _fold_padding(network: LKPAN) -> None:
 
 def _padding_itself(layer: nn.Conv2d, sides: torch.Size) -> nn.Conv2d:
     kernel, padding = _kernel(layer, sides)
+    if kernel is layer.weight and padding == layer.padding and type(layer) is nn.Conv2d:
+        return layer
     plain: nn.Conv2d = nn.utils.skip_init(  # type: ignore[no-untyped-call]
         nn.Conv2d,
         layer.in_channels,
