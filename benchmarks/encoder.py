@@ -101,7 +101,7 @@ def contenders(network: LKPAN, device: str, batch: int, options: argparse.Namesp
     bar = BAR if is_lite or cpu_has_bf16() else BAR_FP32
     yield Contender(f"torch {encoder.precision}, the default", encoder, bar if on_cpu else None)
     if on_cpu and encoder.precision != "fp32":  # what a processor without bfloat16 runs
-        yield Contender("torch fp32", start(device=device, precision="fp32"), BAR_FP32)
+        yield Contender("torch fp32", start(device=device, precision="fp32"))
     for engine in ("openvino", "onnxruntime") if on_cpu else ():
         if find_spec(engine):
             encoder = start(engine=engine)
