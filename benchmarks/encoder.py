@@ -47,11 +47,8 @@ if TYPE_CHECKING:
 
 PEER = "plain float32 eager"
 SAME, SAME_INT8 = 0.9999, 0.99  # least cosine to the peer
-BAR, BAR_FP32, BAR_INT8 = (
-    2.5,
-    1.5,
-    4.0,
-)  # least ratio to the peer; in float32: of `base`, where there is no bfloat16
+# Least ratio to the peer; in float32 that of `base`, where there is no bfloat16.
+BAR, BAR_FP32, BAR_INT8 = 2.5, 1.5, 4.0
 PICTURES = 30
 CASES = (("lite", 1), ("lite", 16), ("lite", 64), ("base", 1), ("base", 16))
 ON_A_CPU = CASES[:2] + CASES[3:4]

@@ -1,8 +1,9 @@
 """Networks recorded for one shape of input and compiled by oneDNN Graph: convolutions, activations and sums in one pass.
 
 It is the compiler that torch brings along for processors: ready in half a second for EfficientNet-Lite and three for
-ConvNeXt-B, where `torch.compile` needs a C++ compiler and a minute. It belongs to TorchScript, which torch calls deprecated and may drop: without it networks run as
-they are, half as fast. It is not taken at its word either: what it makes must describe as the network does.
+ConvNeXt-B, where `torch.compile` needs a C++ compiler and a minute. It belongs to TorchScript, which torch calls
+deprecated and may drop: without it networks run as they are, half as fast. It is not taken at its word either: what
+it makes must describe as the network does.
 """
 
 from __future__ import annotations
