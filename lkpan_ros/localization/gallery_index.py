@@ -117,14 +117,16 @@ class CompressedIndex:
             raise self._damaged(error) from error
         finally:
             faiss.set_deserialization_vector_byte_limit(limit)  # type: ignore[attr-defined]
+        finer = refinement(self._index)
         if (self._index.ntotal, self._index.d) != rows.shape:
             raise GalleryError(
                 f"an index of {self._index.ntotal} descriptors of length {self._index.d} cannot serve {rows.shape}; "
                 "rebuild it with build_gallery"
             )
+        if finer is not None and finer.refine_index.ntotal != len(rows):  # FAISS would read beyond them
+            raise self._damaged(f"it has finer codes of {finer.refine_index.ntotal} tiles of {len(rows)}")
         self._lists = faiss.try_extract_index_ivf(self._index)
-        self._check_refinement()
-        set_effort(self._index, info.probes, info.refined / max(1, info.shortlist))
+        set_effort(self._index, info.probes, min(info.refined, len(rows)) / max(1, info.shortlist))
 
     def search(
         self, queries: NDArray[np.float32], count: int, among: NDArray[np.int64] | None = None
@@ -140,25 +142,8 @@ class CompressedIndex:
             raise self._damaged(error) from error
         if candidates.max(initial=-1) >= len(self.rows):
             raise self._damaged(f"it has tile {candidates.max()} of {len(self.rows)}")
-        rankings = [
-            ranked_rows(self.rows, query[None], count, np.unique(tiles[tiles >= 0]))
-            for query, tiles in zip(queries, candidates, strict=True)
-        ]
-        common = min(similarity.shape[1] for similarity, _ in rankings)
-        return (
-            np.concatenate([similarity[:, :common] for similarity, _ in rankings]),
-            np.concatenate([tile[:, :common] for _, tile in rankings]),
-        )
-
-    def _check_refinement(self) -> None:
-        """FAISS reads the finer codes of whatever tiles the lists name."""
-        finer = refinement(self._index)
-        if finer is None:
-            return
-        if (finer.refine_index.ntotal, finer.refine_index.d) != (len(self.rows), finer.d):
-            raise self._damaged(f"finer codes of {finer.refine_index.ntotal} tiles of {len(self.rows)}")
-        if self._lists is not None and (highest := _highest_tile(self._lists.invlists)) >= len(self.rows):
-            raise self._damaged(f"it has tile {highest} of {len(self.rows)}")
+        # What one view finds may be good for the others too, of which some find nothing in a small area.
+        return ranked_rows(self.rows, queries, count, np.unique(candidates[candidates >= 0]))
 
     def _damaged(self, why: object) -> GalleryError:
         reason = " ".join(str(why).split())
@@ -166,22 +151,24 @@ class CompressedIndex:
             f"its index {self._info.spec} is damaged ({reason}); rebuild it with build_gallery"
         )
 
-    def _restriction(self, among: NDArray[np.int64] | None) -> faiss.SearchParameters | None:
+    def _restriction(self, among: NDArray[np.int64] | None) -> Any:
         """Of the search to some tiles: as many of them are looked at as of all tiles without it."""
         if among is None:
             return None
         share = len(among) / len(self.rows)
         assert self._lists is not None  # asked by `search`
         probes = min(self._lists.nlist, int(np.ceil(self._info.probes / share)))
-        within = faiss.SearchParametersIVF(  # type: ignore[call-arg]
+        within: Any = faiss.SearchParametersIVF(  # type: ignore[call-arg]
             sel=_selector(among, len(self.rows)), nprobe=probes
         )
-        if (finer := refinement(self._index)) is not None:
-            within = faiss.IndexRefineSearchParameters(  # type: ignore[call-arg,assignment]
-                k_factor=finer.k_factor, base_index_params=within
-            )
-        chained = isinstance(self._index, faiss.IndexPreTransform)
-        return faiss.SearchParametersPreTransform(index_params=within) if chained else within  # type: ignore[call-arg]
+        for part in reversed(parts(self._index)[:-1]):
+            if isinstance(part, faiss.IndexRefine):
+                within = faiss.IndexRefineSearchParameters(  # type: ignore[call-arg]
+                    k_factor=part.k_factor, base_index_params=within
+                )
+            else:
+                within = faiss.SearchParametersPreTransform(index_params=within)  # type: ignore[call-arg]
+        return within
 
 
 def _reader(blob: NDArray[np.uint8]) -> Any:
@@ -206,17 +193,16 @@ def set_effort(index: faiss.Index, probes: int, widening: float) -> None:
 
 def refinement(index: faiss.Index) -> faiss.IndexRefine | None:
     """The part that ranks candidates by finer codes, of an index that has one."""
-    inner = faiss.downcast_index(index.index) if isinstance(index, faiss.IndexPreTransform) else index
-    return inner if isinstance(inner, faiss.IndexRefine) else None
+    return next((part for part in parts(index) if isinstance(part, faiss.IndexRefine)), None)
 
 
-def _highest_tile(lists: Any) -> int:
-    """Of those that an inverted file names."""
-    sizes = ((number, lists.list_size(number)) for number in range(lists.nlist))
-    return max(
-        (int(faiss.rev_swig_ptr(lists.get_ids(number), size).max()) for number, size in sizes if size),
-        default=-1,
-    )
+def parts(index: faiss.Index) -> list[faiss.Index]:
+    """An index, and what lies behind its projections and finer codes: last what names the candidates."""
+    if isinstance(index, faiss.IndexPreTransform):
+        return [index, *parts(faiss.downcast_index(index.index))]
+    if isinstance(index, faiss.IndexRefine):
+        return [index, *parts(faiss.downcast_index(index.base_index))]
+    return [index]
 
 
 def ranked_rows(rows: Rows, queries: NDArray[np.float32], count: int, tiles: NDArray[np.int64]) -> Ranking:

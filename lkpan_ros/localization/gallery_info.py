@@ -95,7 +95,12 @@ class GalleryInfo:
 
     def to_json(self) -> str:
         """Canonical: the same information gives the same text."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        values = asdict(self)
+        if not self.index.refined:
+            del values["index"][
+                "refined"
+            ]  # so that files from before there were finer codes keep their hashes
+        return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> GalleryInfo:

@@ -14,7 +14,7 @@ import faiss
 import numpy as np
 
 from lkpan_ros.errors import ConfigError
-from lkpan_ros.localization.gallery_index import EXACT, THREADS
+from lkpan_ros.localization.gallery_index import EXACT, THREADS, parts
 from lkpan_ros.localization.gallery_info import IndexInfo
 from lkpan_ros.localization.held_out_views import held_out_views
 from lkpan_ros.localization.index_tuning import candidates_of, cheapest, exact_best, found
@@ -39,6 +39,7 @@ _QUERIES = 512  # views, with which an index is tuned and its recall is measured
 _BEST = 10  # of which the recall is measured
 # How many axes descriptors are projected to, and how many bits each number has in the finer codes; 0: there are none.
 _CODES = ((256, 8), (256, 4), (192, 4), (256, 0), (192, 0), (128, 0), (64, 0))
+_FINER = (faiss.IndexFlat, faiss.IndexScalarQuantizer, faiss.IndexPQ)
 _MOST_LISTS_LOG2 = 13  # more take longer to train than they save
 
 
@@ -86,9 +87,10 @@ def build_index(
     count = len(rows)
     progress(f"training {spec}")
     faiss.omp_set_num_threads(THREADS)
-    index = _trained(rows, spec)
-    for start in range(0, count, _PIECE):
-        index.add(rows[start : start + _PIECE].astype(np.float32))
+    with _told(spec, *rows.shape):
+        index = _trained(rows, spec)
+        for start in range(0, count, _PIECE):
+            index.add(rows[start : start + _PIECE].astype(np.float32))
     progress("measuring recall")
     best = exact_best(rows, queries, min(_BEST, count))
     # Tuned with one half of the views, measured with the other.
@@ -120,18 +122,22 @@ def choose_spec(count: int, dim: int, memory_bytes: int) -> str:
     """
     if count * dim <= _EXACT_NUMBERS and 2 * count * dim <= memory_bytes:
         return EXACT
-    room = memory_bytes / count - _BESIDES_BYTES
-    codes = [(axes, bits) for axes, bits in _CODES if axes * (2 + bits) / 8 <= room and axes <= dim]
-    if not codes:
-        least = min(axes * (2 + bits) // 8 for axes, bits in _CODES) + _BESIDES_BYTES
+    sizes = {(axes, bits): _index_bytes(count, dim, axes, bits) for axes, bits in _CODES}
+    fitting = [code for code, size in sizes.items() if size <= memory_bytes and code[0] <= min(count, dim)]
+    if not fitting:
         raise ConfigError(
             f"{count} tiles do not fit into {memory_bytes / 1e6:.0f} MB of memory: "
-            f"allow {count * least / 1e6:.0f} MB or more, or take a smaller map or a larger stride"
+            f"allow {min(sizes.values()) / 1e6:.0f} MB or more, or take a smaller map or a larger stride"
         )
-    axes, bits = codes[0]
+    axes, bits = fitting[0]
     lists = 2 ** min(_MOST_LISTS_LOG2, max(4, round(math.log2(count) / 2 + 2)))
     finer = f",Refine(SQ{bits})" if bits else ""
     return f"PCA{axes},IVF{lists},PQ{axes // 2}x4fsr{finer}"
+
+
+def _index_bytes(count: int, dim: int, axes: int, bits: int) -> int:
+    """Memory of an index of so many axes, with so many bits for each number in the finer codes."""
+    return count * (axes * (2 + bits) // 8 + _BESIDES_BYTES) + 4 * axes * dim
 
 
 def check_spec(spec: str, count: int, dim: int, memory_bytes: int) -> None:
@@ -140,14 +146,14 @@ def check_spec(spec: str, count: int, dim: int, memory_bytes: int) -> None:
     Raises:
         ConfigError: There is not.
     """
-    if spec == AUTO:
-        choose_spec(count, dim, memory_bytes)
-    elif spec != EXACT:
-        with _told(spec, count, dim):
-            axes, inner = _untrained(spec, count, dim)
-            inverted = faiss.try_extract_index_ivf(inner)
-            if max(axes or 0, inverted.nlist if inverted else 0) > count:
-                raise RuntimeError("more lists or axes than descriptors")
+    spec = choose_spec(count, dim, memory_bytes) if spec == AUTO else spec
+    if spec == EXACT:
+        return
+    with _told(spec, count, dim):
+        axes, inner = _untrained(spec, count, dim)
+        inverted = faiss.try_extract_index_ivf(inner)
+        if max(axes or 0, inverted.nlist if inverted else 0) > count:
+            raise RuntimeError("more lists or axes than descriptors")
 
 
 @contextmanager
@@ -164,26 +170,39 @@ def _told(spec: str, count: int, dim: int) -> Iterator[None]:
 
 def _untrained(spec: str, count: int, dim: int) -> tuple[int | None, faiss.Index]:
     """How many axes descriptors are projected to (None: they are not), and the index of what this gives."""
+    if re.search(r"[A-Za-z]0(?!\d)", spec):
+        raise RuntimeError("there is something 0 times")  # which FAISS may not survive
     projection = re.match(r"PCA(\d+),", spec)
     if projection is None:
-        return None, faiss.index_factory(dim, spec, faiss.METRIC_INNER_PRODUCT)
+        return None, _made(dim, spec)
     axes = int(projection[1])
-    if not 0 < axes <= min(count, dim):
+    if axes > min(count, dim):
         raise RuntimeError(f"{axes} axes of {count} descriptors of length {dim}")
-    return axes, faiss.index_factory(axes, spec[projection.end() :], faiss.METRIC_INNER_PRODUCT)
+    return axes, _made(axes, spec[projection.end() :])
+
+
+def _made(dim: int, spec: str) -> faiss.Index:
+    """What FAISS makes of a factory string, without what ends the process later."""
+    index = faiss.index_factory(dim, spec, faiss.METRIC_INNER_PRODUCT)
+    inner = parts(index)
+    finer = [faiss.downcast_index(part.refine_index) for part in inner if isinstance(part, faiss.IndexRefine)]
+    if len(finer) > 1 or not all(isinstance(codes, _FINER) for codes in finer):
+        raise RuntimeError("finer codes are SQ, PQ or Flat, once: Refine(SQ8)")
+    if isinstance(inner[-1], faiss.IndexIDMap):
+        raise RuntimeError("tiles have their numbers")  # noqa: TRY004 - as FAISS says what it does not take
+    return index
 
 
 def _trained(rows: Rows, spec: str) -> faiss.Index:
     count, dim = rows.shape
-    with _told(spec, count, dim):
-        projected, index = _untrained(spec, count, dim)
-        sample = _sample(rows, _SAMPLE_NUMBERS // dim)
-        if projected is None:
-            index.train(sample)
-            return index
-        axes = principal_axes(sample, projected)
-        index.train(_sample(rows, _PER_LIST * _lists(index), axes))
-        return faiss.IndexPreTransform(_linear(axes), index)
+    projected, index = _untrained(spec, count, dim)
+    sample = _sample(rows, _SAMPLE_NUMBERS // dim)
+    if projected is None:
+        index.train(sample)
+        return index
+    axes = principal_axes(sample, projected)
+    index.train(_sample(rows, _PER_LIST * _lists(index), axes))
+    return faiss.IndexPreTransform(_linear(axes), index)
 
 
 def _lists(index: faiss.Index) -> int:

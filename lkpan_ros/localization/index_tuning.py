@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import faiss
 import numpy as np
 
-from lkpan_ros.localization.gallery_index import refinement, set_effort
+from lkpan_ros.localization.gallery_index import parts, refinement, set_effort
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,9 +106,6 @@ def _probes(index: faiss.Index) -> list[tuple[int, float]]:
     if lists is not None:
         powers = range(int(math.log2(lists.nlist)) + 1)
         return [(2**power, 2**power / lists.nlist) for power in powers if power == 0 or 2**power >= 4]
-    inner = faiss.downcast_index(index.index) if isinstance(index, faiss.IndexPreTransform) else index
-    if isinstance(inner, faiss.IndexRefine):
-        inner = faiss.downcast_index(inner.base_index)
-    if isinstance(inner, faiss.IndexHNSW):
+    if isinstance(parts(index)[-1], faiss.IndexHNSW):
         return [(2**power, 2**power * 32 / index.ntotal) for power in range(4, 12)]
     return [(0, 1.0)]

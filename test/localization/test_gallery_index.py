@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from lkpan_ros.errors import ConfigError, GalleryError
 from lkpan_ros.localization import gallery_file
 from lkpan_ros.localization.gallery import Gallery
 from lkpan_ros.localization.gallery_index import CompressedIndex, ExactIndex
-from lkpan_ros.localization.gallery_info import IndexInfo
+from lkpan_ros.localization.gallery_info import GalleryInfo, IndexInfo
 from lkpan_ros.localization.index_build import build_index, check_spec, choose_spec, with_index
 from test.localization.galleries import grid_gallery, make_gallery, unit
 from test.localization.thumbnails import Thumbnails
@@ -28,12 +30,17 @@ REFINED = "PCA32,IVF16,PQ16x4fsr,Refine(SQ8)"
 COUNT, DIM = 3000, 64
 
 
+def scaled(vectors: NDArray[np.float64]) -> NDArray[np.float32]:
+    """To unit length."""
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+
+
 def clustered(seed: int, count: int) -> NDArray[np.float32]:
     """Descriptors about 40 centres, of few directions: as those of a map."""
     rng = np.random.default_rng(seed)
     centres = np.random.default_rng(0).normal(size=(40, 20)) @ np.random.default_rng(1).normal(size=(20, DIM))
     vectors = centres[rng.integers(0, 40, count)] + rng.normal(size=(count, DIM)) * 1.5
-    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+    return scaled(vectors)
 
 
 ROWS = clustered(2, COUNT).astype(np.float16)
@@ -116,33 +123,79 @@ class TestCompressed:
         with pytest.raises(GalleryError, match=r"PCA24,IVF16,SQ8 is damaged.*rebuild"):
             CompressedIndex(np.zeros(100, np.uint8), info, ROWS)
 
-    @pytest.mark.parametrize(("first_tile", "finer", "said"), [
-        (1, COUNT, "it has tile 3000 of 3000"),
-        (0, COUNT - 1, "finer codes of 2999 tiles of 3000"),
-    ])  # fmt: skip
-    def test_finer_codes_that_are_not_there_are_not_read(
-        self, first_tile: int, finer: int, said: str
-    ) -> None:
+    def test_finer_codes_that_are_not_there_are_not_read(self) -> None:
         rows = ROWS.astype(np.float32)
-        index = faiss.index_factory(DIM, "IVF16,SQ8,Refine(SQ8)", faiss.METRIC_INNER_PRODUCT)
-        assert isinstance(index, faiss.IndexRefine)
-        index.train(rows)
-        faiss.downcast_index(index.base_index).add_with_ids(rows, np.arange(COUNT) + first_tile)
-        index.refine_index.add(rows[:finer])
-        index.ntotal = COUNT
         info = IndexInfo("IVF16,SQ8,Refine(SQ8)", probes=16, refined=400, shortlist=100)
-        with pytest.raises(GalleryError, match=f"{said}.*rebuild"):
-            CompressedIndex(faiss.serialize_index(index), info, ROWS)
+        for first_tile, finer in ((1, COUNT), (0, COUNT - 1)):
+            index = faiss.index_factory(DIM, info.spec, faiss.METRIC_INNER_PRODUCT)
+            assert isinstance(index, faiss.IndexRefine)
+            index.train(rows)
+            faiss.downcast_index(index.base_index).add_with_ids(rows, np.arange(COUNT) + first_tile)
+            index.refine_index.add(rows[:finer])
+            index.ntotal = COUNT
+            with pytest.raises(GalleryError, match=r"is damaged.*rebuild"):
+                CompressedIndex(faiss.serialize_index(index), info, ROWS).search(rows, 10)
 
-    def test_finer_codes_spare_full_descriptors(self) -> None:
-        info, _ = build_index(ROWS, "PCA32,IVF16,PQ4x4fs", QUERIES)
-        finer, _ = build_index(ROWS, "PCA32,IVF16,PQ4x4fs,Refine(SQ8)", QUERIES)
-        assert info.refined == 0
-        assert finer.refined >= finer.shortlist
-        assert finer.shortlist < info.shortlist
-        assert finer.recall_at_10 is not None
-        assert info.recall_at_10 is not None
-        assert finer.recall_at_10 >= info.recall_at_10
+    def test_a_view_that_finds_nothing_leaves_the_others_what_they_find(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("lkpan_ros.localization.gallery_index._FEW", 10)
+        town, wood = np.eye(2, DIM).repeat(COUNT // 2, axis=0), clustered(4, COUNT)
+        rows = scaled(town + 0.1 * wood).astype(np.float16)
+        info, blob = build_index(rows, "IVF16,SQ8", rows[::50].astype(np.float32))
+        index = CompressedIndex(blob, replace(info, probes=1), rows)
+        views = rows[[5, -5]].astype(np.float32)
+        among = np.arange(COUNT // 2)
+        tiles = index.search(views, 10, among)[1]
+        assert tiles.shape == (2, 10)
+        assert (tiles < COUNT // 2).all()
+        assert tiles[0].tolist() == index.search(views[:1], 10, among)[1][0].tolist()
+
+
+class TestEffort:
+    """Descriptors all over the sphere: nothing but much work finds the best of them."""
+
+    ROWS = scaled(np.random.default_rng(5).normal(size=(3000, 32))).astype(np.float16)
+    QUERIES = scaled(ROWS[:80] + 0.18 * np.random.default_rng(6).normal(size=(80, 32)))
+
+    def hits(self, index: CompressedIndex, among: NDArray[np.int64] | None = None) -> float:
+        """Share of the best ten that it finds."""
+        tiles = np.arange(len(self.ROWS)) if among is None else among
+        similarity = self.QUERIES @ self.ROWS[tiles].astype(np.float32).T
+        best = tiles[np.argsort(-similarity, axis=1)[:, :10]]
+        found = [index.search(query[None], 10, among)[1][0] for query in self.QUERIES]
+        return float(np.mean([np.isin(a, b).mean() for a, b in zip(best, found, strict=True)]))
+
+    @pytest.mark.parametrize("spec", [
+        "IVF16,PQ8x4fsr,Refine(SQ8)", "PCA32,IVF16,PQ8x4fsr,Refine(SQ8)", "PCAR32,IVF16,PQ8x4fsr,Refine(SQ8)",
+    ])  # fmt: skip
+    def test_finer_codes_spare_full_descriptors(self, spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("lkpan_ros.localization.gallery_index._FEW", 10)
+        plain, _ = build_index(self.ROWS, "IVF16,PQ8x4fsr", self.QUERIES)
+        info, blob = build_index(self.ROWS, spec, self.QUERIES)
+        assert plain.refined == 0
+        assert plain.shortlist >= 800
+        assert info.refined >= 800
+        assert info.shortlist <= 200
+        index = CompressedIndex(blob, info, self.ROWS)
+        assert self.hits(index) > 0.98
+        assert self.hits(index, np.arange(0, 3000, 2)) > 0.98
+        less = CompressedIndex(blob, replace(info, refined=info.shortlist), self.ROWS)
+        assert self.hits(less) < 0.9
+
+    @pytest.mark.parametrize("spec", [
+        "HNSW8,SQ8", "PCA24,HNSW8,SQ4,Refine(SQ8)", "PCAR24,HNSW8,SQ4,Refine(SQ8)", "PCA24,RR24,HNSW8,SQ8",
+    ])  # fmt: skip
+    def test_graphs_are_searched_as_far_as_they_must(self, spec: str) -> None:
+        info, _ = build_index(self.ROWS, spec, self.QUERIES)
+        assert info.probes > 32
+
+    def test_no_more_is_asked_for_than_there_is(self) -> None:
+        info, blob = build_index(self.ROWS[:300], "IVF16,PQ8x4fsr,Refine(SQ8)", self.QUERIES)
+        assert info.shortlist <= info.refined <= 300
+        excessive = replace(info, refined=2**40, shortlist=1)
+        tiles = CompressedIndex(blob, excessive, self.ROWS[:300]).search(self.QUERIES[:1], 300)[1]
+        assert sorted(tiles[0].tolist()) == list(range(300))
 
 
 class TestChoice:
@@ -156,14 +209,27 @@ class TestChoice:
         assert choose_spec(50_000, 2560, 2**27).startswith("PCA256,IVF")  # fast enough, but too large
 
     def test_too_little_memory_is_told(self) -> None:
-        with pytest.raises(ConfigError, match=r"1000000 tiles do not fit into 50 MB.*allow 72 MB"):
+        with pytest.raises(ConfigError, match=r"1000000 tiles do not fit into 50 MB.*allow 73 MB"):
             choose_spec(1_000_000, 2560, 50_000_000)
 
-    @pytest.mark.parametrize("spec", ["nonsense", "IVF5000,SQ8", "PCA100,SQ8", "PCA0,SQ8", "", "PQ7"])
+    def test_what_auto_chooses_can_be_made(self) -> None:
+        check_spec("auto", 200, 2560, 700_000)
+        with pytest.raises(ConfigError, match="100 tiles do not fit into 0 MB"):
+            check_spec("auto", 100, 2560, 300_000)
+
+    @pytest.mark.parametrize("spec", [
+        "nonsense", "IVF5000,SQ8", "PCA100,SQ8", "PCA0,SQ8", "", "PQ7", "IVF0,SQ8", "HNSW0,SQ8",
+        "IDMap,IVF16,SQ8", "SQ4,Refine(HNSW16,SQ8)", "SQ4,Refine(IVF8,SQ8)", "IVF16,SQ4,Refine(PQ16x4fs)",
+        "IVF16,SQ4,Refine(SQ8),Refine(SQfp16)",
+    ])  # fmt: skip
     def test_what_faiss_cannot_make_is_told(self, spec: str) -> None:
-        with pytest.raises(ConfigError, match=f"--index {spec}: FAISS makes no such index of 3000"):
+        with pytest.raises(
+            ConfigError, match=re.escape(f"--index {spec}: FAISS makes no such index of 3000")
+        ):
             check_spec(spec, COUNT, DIM, 2**31)
-        with pytest.raises(ConfigError, match=f"--index {spec}: FAISS makes no such index of 3000"):
+        with pytest.raises(
+            ConfigError, match=re.escape(f"--index {spec}: FAISS makes no such index of 3000")
+        ):
             build_index(ROWS, spec, QUERIES)
 
     def test_held_out_views_of_the_map_tell_the_recall(
@@ -180,6 +246,11 @@ class TestChoice:
 
 
 class TestFile:
+    def test_what_has_no_finer_codes_is_written_as_before_there_were_any(self, indexed: Gallery) -> None:
+        text = indexed.info.to_json()
+        assert ('"refined":' in text) == ("Refine" in indexed.info.index.spec)
+        assert GalleryInfo.from_dict(json.loads(text)) == indexed.info
+
     @pytest.mark.parametrize("mapped_from", [2**31, 0])
     def test_it_comes_back_as_it_was(
         self, indexed: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mapped_from: int
