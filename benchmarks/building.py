@@ -8,7 +8,7 @@ A map of a simulated world is cut and encoded by `lite` as `build_gallery` does 
 Both are timed by the wall, and so is the encoder within them; the idle share is what is left of the whole. On a CPU both
 threads want the same cores: there the time that is saved is less than the idle time that is.
 
-    python -m benchmarks.building [--size-m 900] [--turns 3] [--weights lite]
+    python -m benchmarks.building [--size-m 1500] [--turns 3] [--weights lite]
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--size-m", type=float, default=900.0, help="side of the map")
+    parser.add_argument("--size-m", type=float, default=1500.0, help="side of the map")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--weights", default="lite")
     options = parser.parse_args()

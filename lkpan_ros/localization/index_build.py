@@ -130,7 +130,8 @@ def choose_spec(count: int, dim: int, memory_bytes: int) -> str:
             f"allow {min(sizes.values()) / 1e6:.0f} MB or more, or take a smaller map or a larger stride"
         )
     axes, bits = fitting[0]
-    lists = 2 ** min(_MOST_LISTS_LOG2, max(4, round(math.log2(count) / 2 + 2)))
+    short_enough, trainable = round(math.log2(count) / 2 + 2), int(math.log2(count / _PER_LIST))
+    lists = 2 ** max(4, min(short_enough, trainable, _MOST_LISTS_LOG2))
     finer = f",Refine(SQ{bits})" if bits else ""
     return f"PCA{axes},IVF{lists},PQ{axes // 2}x4fsr{finer}"
 
