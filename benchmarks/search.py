@@ -7,7 +7,8 @@ Contenders, a view at a time, one thread each (its processor time, so that a bus
 - exact float16: `ExactIndex`, a gallery's own exhaustive search; likewise.
 - ours: the 100 best tiles, as the localizer asks for them, from the index that `choose_spec` names for this size, built and
   tuned by `build_index` with views, thinned out by finer codes and ranked by full descriptors that lie in a mapped file (in
-  the page cache, where they fit). Once in turns with exact search, which reads gigabytes and so empties the processor's caches, and once view after view.
+  the page cache, where they fit). Once in turns with exact search, which reads gigabytes and so empties the processor's
+  caches, and once view after view.
 
 Recall is against exact search, on views that neither trained nor tuned anything. `benchmarks.search_data` says what the
 descriptors are and how like real ones they are. Besides:
