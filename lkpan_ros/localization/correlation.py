@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Picture = NDArray[np.uint8]
-    Mask = NDArray[np.bool_]
-
 _BLUR_PX = 1.0
 _WEAK_EDGE = 4.0  # grey levels a pixel: a gradient of this strength counts half
 _BORDER_PX = (
@@ -54,7 +51,7 @@ class Field:
         return energy
 
 
-def gradient_field(grey: NDArray[np.uint8], mask: Mask) -> Field:
+def gradient_field(grey: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Field:
     """The field of a P x P uint8 grey picture and the P x P bool mask of what it shows."""
     smooth = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), _BLUR_PX)
     x = cv2.Scharr(smooth, cv2.CV_32F, 1, 0, scale=1 / 32)
@@ -208,36 +205,6 @@ def _vertex(values: NDArray[np.float32]) -> float:
     before, middle, after = (float(v) for v in values)
     bend = before - 2 * middle + after
     return float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5)) if bend < -1e-12 else 0.0
-
-
-def turned(
-    grey: Picture, mask: Mask, side_px: int, turn_deg: float = 0.0, scale: float = 1.0
-) -> tuple[Picture, Mask]:
-    """A patch turned clockwise and magnified about its centre, at another resolution.
-
-    Args:
-        grey: P x P uint8.
-        mask: P x P bool, what it shows.
-        side_px: Side of the result.
-        turn_deg: Clockwise.
-        scale: Above 1 its content covers more of the result's footprint.
-    """
-    source_px = len(grey)
-    zoom = scale * side_px / source_px
-    if zoom < 0.7:  # averaged first, or edges alias
-        halved = max(side_px, round(source_px * zoom * 1.4))
-        size = (halved, halved)
-        grey = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
-        mask = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(np.bool_)
-        source_px = halved
-        zoom = scale * side_px / source_px
-    middle = (source_px - 1) / 2
-    affine = np.asarray(cv2.getRotationMatrix2D((middle, middle), -turn_deg, zoom), np.float64)
-    affine[:, 2] += (side_px - 1) / 2 - middle
-    shape = (side_px, side_px)
-    picture = cv2.warpAffine(grey, affine, shape, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    shown = cv2.warpAffine(mask * np.uint8(255), affine, shape, flags=cv2.INTER_LINEAR)
-    return np.asarray(picture, np.uint8), shown >= 254
 
 
 class KeptWindows:

@@ -194,6 +194,9 @@ def _averaged(rgb: NDArray[np.uint8], mask: NDArray[np.bool_], fine: int) -> Pix
     if fine == 1:
         return rgb * mask[:, :, None], mask
     size = (mask.shape[1] // fine, mask.shape[0] // fine)
+    if mask.all():
+        means = cv2.resize(rgb.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        return np.rint(means).astype(np.uint8), np.ones(size[::-1], np.bool_)
     share = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     valid = share >= 0.5
     means = cv2.resize((rgb * mask[:, :, None]).astype(np.float32), size, interpolation=cv2.INTER_AREA)

@@ -17,8 +17,9 @@ import cv2
 import numpy as np
 
 from lkpan_ros.localization.config import PATCH_PX
-from lkpan_ros.localization.correlation import Correlator, KeptWindows, gradient_field, peaks, turned
+from lkpan_ros.localization.correlation import Correlator, KeptWindows, gradient_field, peaks
 from lkpan_ros.localization.feature_refinement import SCALE_BOUNDS, FeatureRefiner
+from lkpan_ros.localization.pyramid import Pyramid
 from lkpan_ros.localization.types import Registrations
 from lkpan_ros.localization.windows import windows_of
 
@@ -147,7 +148,7 @@ class GradientRefiner:
         best = sorted(range(len(fits)), key=lambda i: -fits[i].quality)[: settings.fitted]
         placed = list(fits)
         for i in best:
-            placed[i] = self._fitted(views[int(matches.rotation[fits[i].match])], fits[i])
+            placed[i] = self._fitted(looks.pyramids[int(matches.rotation[fits[i].match])], fits[i])
         rows = np.array([fit.match for fit in fits], np.int64)
         return Registrations(
             match=rows,
@@ -205,16 +206,15 @@ class GradientRefiner:
             return []
         return peaks(scores, 1, (x, y, place.radius_m / self._gsd_m))
 
-    def _fitted(self, view: GroundView, start: Fit) -> Fit:
+    def _fitted(self, pyramid: Pyramid, start: Fit) -> Fit:
         """Climb from a coarse fit in turn and scale; each try finds its own best shift."""
-        grey = grey_of(view.patch)
         east_m, north_m = start.position_m
         window = self._window(self._fine, east_m, north_m)
         turn, log_scale = start.turn_deg, math.log(start.scale)
         turn_step, scale_step = _FINE_TURN_DEG, _FINE_SCALE
         for _ in range(_FINE_ROUNDS):
             tries = [
-                self._try(grey, view.mask, window, turn + t * turn_step, log_scale + s * scale_step)
+                self._try(pyramid, window, turn + t * turn_step, log_scale + s * scale_step)
                 for t, s in ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
             ]
             values = np.array([score for score, _, _ in tries], np.float32)
@@ -222,14 +222,14 @@ class GradientRefiner:
             log_scale += scale_step * _top(values[[3, 0, 4]])
             turn_step, scale_step = turn_step / 3, scale_step / 3
         log_scale = float(np.clip(log_scale, *np.log(SCALE_BOUNDS)))
-        quality, x_px, y_px = self._try(grey, view.mask, window, turn, log_scale)
+        quality, x_px, y_px = self._try(pyramid, window, turn, log_scale)
         position = (east_m + x_px * self._gsd_m, north_m - y_px * self._gsd_m)
         return Fit(start.match, quality, position, start.spread_m2, turn, math.exp(log_scale))
 
     def _try(
-        self, grey: NDArray[np.uint8], mask: NDArray[np.bool_], window: Window, turn: float, log_scale: float
+        self, pyramid: Pyramid, window: Window, turn: float, log_scale: float
     ) -> tuple[float, float, float]:
-        field = gradient_field(*turned(grey, mask, PATCH_PX, turn, math.exp(log_scale)))
+        field = gradient_field(*pyramid.turned(PATCH_PX, turn, math.exp(log_scale)))
         return self._fine.best(self._fine.template(field), window)
 
 
@@ -247,15 +247,14 @@ class _Looks:
         self, views: Sequence[GroundView], correlator: Correlator, looks: Sequence[tuple[float, float]]
     ) -> None:
         self.looks = looks
-        self._views = views
+        self.pyramids = [Pyramid(grey_of(view.patch), view.mask) for view in views]
         self._correlator = correlator
         self._made: dict[tuple[int, int], Template] = {}
 
     def template(self, view: int, look: int) -> Template:
         """Of one of the views under one of the looks."""
         if (view, look) not in self._made:
-            seen = self._views[view]
-            field = gradient_field(*turned(grey_of(seen.patch), seen.mask, PATCH_PX, *self.looks[look]))
+            field = gradient_field(*self.pyramids[view].turned(PATCH_PX, *self.looks[look]))
             self._made[view, look] = self._correlator.template(field)
         return self._made[view, look]
 

@@ -17,8 +17,8 @@ from lkpan_ros.localization.correlation import (
     Window,
     gradient_field,
     peaks,
-    turned,
 )
+from lkpan_ros.localization.pyramid import Pyramid
 from test.localization.patches import cut, texture
 
 if TYPE_CHECKING:
@@ -77,15 +77,15 @@ def test_a_patch_half_of_which_was_not_seen_is_found(x_px: int, y_px: int, side:
 @given(st.floats(-180, 180), st.floats(0.8, 1.25))
 def test_a_patch_that_is_turned_back_and_magnified_fits(turn_deg: float, scale: float) -> None:
     patch = patch_at(5.0, -7.0, turn_deg, scale)
-    peak = best(turned(patch, whole(patch), PATCH_PX, turn_deg, scale)[0], window_of())
+    peak = best(Pyramid(patch, whole(patch)).turned(PATCH_PX, turn_deg, scale)[0], window_of())
     assert (peak.x_px, peak.y_px) == pytest.approx((5.0, -7.0), abs=0.7)
     assert peak.quality > 0.5  # its corners are made up where it was turned
 
 
 def test_turning_masks_what_the_patch_does_not_show() -> None:
     patch = patch_at(0.0, 0.0)
-    _, straight = turned(patch, whole(patch), PATCH_PX)
-    _, oblique = turned(patch, whole(patch), PATCH_PX, 45.0)
+    _, straight = Pyramid(patch, whole(patch)).turned(PATCH_PX)
+    _, oblique = Pyramid(patch, whole(patch)).turned(PATCH_PX, 45.0)
     assert straight.all()
     assert not oblique[0, 0]
     assert oblique[PATCH_PX // 2, PATCH_PX // 2]
@@ -96,7 +96,7 @@ def test_patches_of_any_resolution_keep_their_middle(side_px: int) -> None:
     fine = cv2.resize(SCENE, None, fx=side_px / PATCH_PX, fy=side_px / PATCH_PX)
     centre = (MIDDLE + 0.5 + 4.0) * side_px / PATCH_PX - 0.5
     patch = cut(np.asarray(fine, np.uint8), (centre, centre), side_px)
-    peak = best(turned(patch, whole(patch), PATCH_PX)[0], window_of())
+    peak = best(Pyramid(patch, whole(patch)).turned(PATCH_PX)[0], window_of())
     assert (peak.x_px, peak.y_px) == pytest.approx((4.0, 4.0), abs=0.3)
 
 
