@@ -17,7 +17,7 @@ import numpy as np
 from scipy import fft
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -65,18 +65,18 @@ def gradient_field(grey: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Field:
 
 
 @dataclass(frozen=True, eq=False)
-class Template:
-    """A patch, ready to be correlated with windows of one size.
+class Templates:
+    """T patches, ready to be correlated with windows of one size.
 
     Attributes:
-        gradient: Conjugate transform of its gradient, complex64.
-        mask: Conjugate transform of its mask, complex64, half spectrum.
-        energy: Of its gradient, summed.
+        gradient: T x S x S, conjugate transforms of their gradients, complex64.
+        mask: T x S x (S // 2 + 1), conjugate transforms of their masks, complex64, half spectrum.
+        energy: (T,) float64, of their gradients, summed.
     """
 
     gradient: NDArray[np.complex64]
     mask: NDArray[np.complex64]
-    energy: float
+    energy: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,34 +119,34 @@ class Correlator:
         side = fft.next_fast_len(self.window_px)
         self._shape = (side, side)
 
-    def template(self, field: Field) -> Template:
-        """Of a field of `patch_px` x `patch_px`."""
-        return Template(
-            np.conj(fft.fft2(field.gradient, self._shape)),
-            np.conj(fft.rfft2(field.mask, self._shape)),
-            float(field.energy.sum()),
+    def templates(self, fields: Sequence[Field]) -> Templates:
+        """Of fields of `patch_px` x `patch_px`."""
+        return Templates(
+            np.conj(fft.fft2(np.stack([field.gradient for field in fields]), self._shape)),
+            np.conj(fft.rfft2(np.stack([field.mask for field in fields]), self._shape)),
+            np.array([field.energy.sum() for field in fields], np.float64),
         )
 
     def window(self, field: Field) -> Window:
         """Of a field of `window_px` x `window_px`."""
         return Window(fft.fft2(field.gradient, self._shape), fft.rfft2(field.energy, self._shape))
 
-    def scores(self, template: Template, window: Window) -> NDArray[np.float32]:
-        """(2 reach + 1) x (2 reach + 1) float32, the normalised correlation at each shift."""
-        count = 2 * self.reach_px + 1
-        product = fft.ifft2(template.gradient * window.gradient)[:count, :count].real
-        energy = fft.irfft2(template.mask * window.energy, self._shape)[:count, :count]
-        least = _LEAST_SHARE * template.energy + 1e-6
-        scores: NDArray[np.float32] = product / np.sqrt(
-            np.maximum(energy, least) * max(template.energy, 1e-6)
-        )
-        return scores
+    def scores(self, templates: Templates, window: Window) -> NDArray[np.float32]:
+        """T x (2 reach + 1) x (2 reach + 1) float32, the normalised correlation at each shift."""
+        here = np.s_[:, : 2 * self.reach_px + 1, : 2 * self.reach_px + 1]
+        product = fft.ifft2(templates.gradient * window.gradient)[here].real
+        energy = fft.irfft2(templates.mask * window.energy, self._shape)[here]
+        own = templates.energy[:, None, None]
+        least = (_LEAST_SHARE * own + 1e-6).astype(np.float32)
+        return product / np.sqrt(np.maximum(energy, least) * np.maximum(own, 1e-6).astype(np.float32))
 
-    def best(self, template: Template, window: Window) -> tuple[float, float, float]:
-        """The highest score, and x and y of its shift as of `Peak`."""
-        scores = self.scores(template, window)
-        row, column = divmod(int(scores.argmax()), scores.shape[1])
-        return float(scores[row, column]), *_shift(scores, row, column)
+    def best(self, templates: Templates, window: Window) -> list[tuple[float, float, float]]:
+        """The highest score of each, and x and y of its shift as of `Peak`."""
+        found = []
+        for scores in self.scores(templates, window):
+            row, column = divmod(int(scores.argmax()), scores.shape[1])
+            found.append((float(scores[row, column]), *_shift(scores, row, column)))
+        return found
 
 
 def peaks(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lkpan_ros.localization.config import RefinementSettings
-    from lkpan_ros.localization.correlation import Peak, Template, Window
+    from lkpan_ros.localization.correlation import Peak, Templates, Window
     from lkpan_ros.localization.gallery import Gallery
     from lkpan_ros.localization.types import GroundView, Matches
 
@@ -190,9 +190,7 @@ class GradientRefiner:
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """At each shift of a window the score of the look that fits best there, and which one that is."""
         scales = np.array([scale for _, scale in looks.looks], np.float32)[:, None, None]
-        scores = np.stack(
-            [self._coarse.scores(looks.template(view, look), window) for look in range(len(scales))]
-        )
+        scores = self._coarse.scores(looks.templates(view), window)
         scores *= np.minimum(scales, 1.0)  # what is shrunk has less to say, and fits so much better by chance
         best = (scores - np.where(scales == 1.0, 0.0, _OFF_SCALE)).argmax(axis=0)
         return np.take_along_axis(scores, best[None], axis=0)[0], best
@@ -213,24 +211,26 @@ class GradientRefiner:
         turn, log_scale = start.turn_deg, math.log(start.scale)
         turn_step, scale_step = _FINE_TURN_DEG, _FINE_SCALE
         for _ in range(_FINE_ROUNDS):
-            tries = [
-                self._try(pyramid, window, turn + t * turn_step, log_scale + s * scale_step)
-                for t, s in ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
-            ]
+            around = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
+            looks = [(turn + t * turn_step, log_scale + s * scale_step) for t, s in around]
+            tries = self._tries(pyramid, window, looks)
             values = np.array([score for score, _, _ in tries], np.float32)
             turn += turn_step * _top(values[[1, 0, 2]])
             log_scale += scale_step * _top(values[[3, 0, 4]])
             turn_step, scale_step = turn_step / 3, scale_step / 3
         log_scale = float(np.clip(log_scale, *np.log(SCALE_BOUNDS)))
-        quality, x_px, y_px = self._try(pyramid, window, turn, log_scale)
+        [(quality, x_px, y_px)] = self._tries(pyramid, window, [(turn, log_scale)])
         position = (east_m + x_px * self._gsd_m, north_m - y_px * self._gsd_m)
         return Fit(start.match, quality, position, start.spread_m2, turn, math.exp(log_scale))
 
-    def _try(
-        self, pyramid: Pyramid, window: Window, turn: float, log_scale: float
-    ) -> tuple[float, float, float]:
-        field = gradient_field(*pyramid.turned(PATCH_PX, turn, math.exp(log_scale)))
-        return self._fine.best(self._fine.template(field), window)
+    def _tries(
+        self, pyramid: Pyramid, window: Window, looks: Sequence[tuple[float, float]]
+    ) -> list[tuple[float, float, float]]:
+        """The best shift under each turn and logarithm of a scale."""
+        fields = [
+            gradient_field(*pyramid.turned(PATCH_PX, turn, math.exp(log_scale))) for turn, log_scale in looks
+        ]
+        return self._fine.best(self._fine.templates(fields), window)
 
 
 def _window(gallery: Gallery, gsd_m: float, correlator: Correlator, east_m: float, north_m: float) -> Window:
@@ -249,14 +249,15 @@ class _Looks:
         self.looks = looks
         self.pyramids = [Pyramid(grey_of(view.patch), view.mask) for view in views]
         self._correlator = correlator
-        self._made: dict[tuple[int, int], Template] = {}
+        self._made: dict[int, Templates] = {}
 
-    def template(self, view: int, look: int) -> Template:
-        """Of one of the views under one of the looks."""
-        if (view, look) not in self._made:
-            field = gradient_field(*self.pyramids[view].turned(PATCH_PX, *self.looks[look]))
-            self._made[view, look] = self._correlator.template(field)
-        return self._made[view, look]
+    def templates(self, view: int) -> Templates:
+        """Of one of the views, under each look."""
+        if view not in self._made:
+            pyramid = self.pyramids[view]
+            fields = [gradient_field(*pyramid.turned(PATCH_PX, *look)) for look in self.looks]
+            self._made[view] = self._correlator.templates(fields)
+        return self._made[view]
 
 
 def _looks(turns_deg: Sequence[float], scale_reach: float) -> list[tuple[float, float]]:

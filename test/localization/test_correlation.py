@@ -38,8 +38,8 @@ def whole(picture: NDArray[Any]) -> NDArray[np.bool_]:
 def scores(
     patch: NDArray[np.uint8], window: NDArray[np.uint8], mask: NDArray[np.bool_] | None = None
 ) -> NDArray[np.float32]:
-    template = CORRELATOR.template(gradient_field(patch, whole(patch) if mask is None else mask))
-    return CORRELATOR.scores(template, CORRELATOR.window(gradient_field(window, whole(window))))
+    templates = CORRELATOR.templates([gradient_field(patch, whole(patch) if mask is None else mask)])
+    return CORRELATOR.scores(templates, CORRELATOR.window(gradient_field(window, whole(window))))[0]
 
 
 def best(patch: NDArray[np.uint8], window: NDArray[np.uint8], mask: NDArray[np.bool_] | None = None) -> Peak:
