@@ -61,7 +61,9 @@ def gradient_field(grey: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Field:
         mask.astype(np.uint8), np.ones((side, side), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0
     ).astype(np.float32)
     weight = known / (np.hypot(x, y) + _WEAK_EDGE)
-    return Field((x * weight + 1j * (y * weight)).astype(np.complex64), known)
+    gradient = np.empty(grey.shape, np.complex64)
+    gradient.real, gradient.imag = x * weight, y * weight
+    return Field(gradient, known)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +140,10 @@ class Correlator:
         energy = fft.irfft2(templates.mask * window.energy, self._shape)[here]
         own = templates.energy[:, None, None]
         least = (_LEAST_SHARE * own + 1e-6).astype(np.float32)
-        return product / np.sqrt(np.maximum(energy, least) * np.maximum(own, 1e-6).astype(np.float32))
+        scores: NDArray[np.float32] = product / np.sqrt(
+            np.maximum(energy, least) * np.maximum(own, 1e-6).astype(np.float32)
+        )
+        return scores
 
     def best(self, templates: Templates, window: Window) -> list[tuple[float, float, float]]:
         """The highest score of each, and x and y of its shift as of `Peak`."""

@@ -39,7 +39,8 @@ def scores(
     patch: NDArray[np.uint8], window: NDArray[np.uint8], mask: NDArray[np.bool_] | None = None
 ) -> NDArray[np.float32]:
     templates = CORRELATOR.templates([gradient_field(patch, whole(patch) if mask is None else mask)])
-    return CORRELATOR.scores(templates, CORRELATOR.window(gradient_field(window, whole(window))))[0]
+    there = CORRELATOR.window(gradient_field(window, whole(window)))
+    return np.asarray(CORRELATOR.scores(templates, there)[0], np.float32)
 
 
 def best(patch: NDArray[np.uint8], window: NDArray[np.uint8], mask: NDArray[np.bool_] | None = None) -> Peak:
