@@ -110,6 +110,7 @@ class OutcomeGroup:
         name: Reference or reason.
         fix: True for fixes.
         frames: How many.
+        example: What the one in the middle says in words and numbers; empty where it says nothing.
         outside: Of ground that is not in the gallery: there a refusal is the only right answer.
         found: The best tile lies within a stride of the true view, among those whose view is in the gallery.
         false_fixes: Of the fixes.
@@ -120,6 +121,7 @@ class OutcomeGroup:
     name: str
     fix: bool
     frames: int
+    example: str
     outside: int
     found: int
     false_fixes: int
@@ -205,6 +207,7 @@ def _group(name: str, fix: bool, members: Sequence[FrameOutcome]) -> OutcomeGrou
         name=name,
         fix=fix,
         frames=len(members),
+        example=members[len(members) // 2].detail,
         outside=sum(o.in_gallery is False for o in members),
         found=sum(o.rank == 1 for o in members),
         false_fixes=sum(o.false_fix is True for o in members),

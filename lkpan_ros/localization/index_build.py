@@ -39,6 +39,7 @@ _QUERIES = 512  # views, with which an index is tuned and its recall is measured
 _BEST = 10  # of which the recall is measured
 # How many axes descriptors are projected to, and how many bits each number has in the finer codes; 0: there are none.
 _CODES = ((256, 8), (256, 4), (192, 4), (256, 0), (192, 0), (128, 0), (64, 0))
+_WHERE = re.compile(r"^Error in .* at \S+:\d+: ")  # in FAISS, of what it says
 _FINER = (faiss.IndexFlat, faiss.IndexScalarQuantizer, faiss.IndexPQ)
 _MOST_LISTS_LOG2 = 13  # more take longer to train than they save
 
@@ -126,8 +127,8 @@ def choose_spec(count: int, dim: int, memory_bytes: int) -> str:
     fitting = [code for code, size in sizes.items() if size <= memory_bytes and code[0] <= min(count, dim)]
     if not fitting:
         raise ConfigError(
-            f"{count} tiles do not fit into {memory_bytes / 1e6:.0f} MB of memory: "
-            f"allow {min(sizes.values()) / 1e6:.0f} MB or more, or take a smaller map or a larger stride"
+            f"{count} tiles do not fit into {memory_bytes / 1e6:.3g} MB of memory: "
+            f"allow {math.ceil(min(sizes.values()) / 1e5) / 10:g} MB or more, or take a smaller map or a larger stride"
         )
     axes, bits = fitting[0]
     short_enough, trainable = round(math.log2(count) / 2 + 2), int(math.log2(count / _PER_LIST))
@@ -165,7 +166,7 @@ def _told(spec: str, count: int, dim: int) -> Iterator[None]:
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(
             f"--index {spec}: FAISS makes no such index of {count} descriptors of length {dim} "
-            f"({str(error).splitlines()[0]}); give auto, exact or another factory string"
+            f"({_WHERE.sub('', str(error).splitlines()[0])}); give auto, exact or another factory string"
         ) from error
 
 
@@ -197,6 +198,7 @@ def _made(dim: int, spec: str) -> faiss.Index:
 def _trained(rows: Rows, spec: str) -> faiss.Index:
     count, dim = rows.shape
     projected, index = _untrained(spec, count, dim)
+    _silence(index)
     sample = _sample(rows, _SAMPLE_NUMBERS // dim)
     if projected is None:
         index.train(sample)
@@ -204,6 +206,17 @@ def _trained(rows: Rows, spec: str) -> faiss.Index:
     axes = principal_axes(sample, projected)
     index.train(_sample(rows, _PER_LIST * _lists(index), axes))
     return faiss.IndexPreTransform(_linear(axes), index)
+
+
+def _silence(index: faiss.Index) -> None:
+    """FAISS prints a warning for each clustering of few descriptors; what comes of it is measured here."""
+    inner = parts(index)
+    inner += [part.refine_index for part in inner if isinstance(part, faiss.IndexRefine)]
+    coders = [faiss.downcast_index(part) for part in inner]
+    coders += [part.pq for part in coders if hasattr(part, "pq")]
+    for coder in coders:
+        if hasattr(coder, "cp"):
+            coder.cp.min_points_per_centroid = 1
 
 
 def _lists(index: faiss.Index) -> int:

@@ -100,7 +100,7 @@ def _audit(options: argparse.Namespace) -> int:
         )
     config = with_values(LocalizerConfig(), parse_assignments(LocalizerConfig(), options.set))
     encoder = load_encoder(config.encoder, options.weights)
-    gallery = Gallery.load(options.gallery, encoder.identity)
+    gallery = Gallery.load(options.gallery, encoder.identity, config.gallery.index)
     config = calibrated(config, options.gallery, encoder.identity)
     passes = _passes(gallery, options)
     options.output.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
-from lkpan_model.encoder import Encoder
 from lkpan_model.whole_file import whole_file
 from lkpan_ros.errors import FlightError
 from lkpan_ros.localization.array_file import read_npz
@@ -26,6 +25,7 @@ from lkpan_ros.localization.belief import SensorErrors
 from lkpan_ros.localization.calibration import Look, common_offset, fit
 from lkpan_ros.localization.calibration_file import Calibration, write_calibration
 from lkpan_ros.localization.config import PATCH_PX, LocalizerConfig
+from lkpan_ros.localization.encoder_loading import load_encoder
 from lkpan_ros.localization.flight_log import read_flight
 from lkpan_ros.localization.gallery import Gallery
 from lkpan_ros.localization.lever import Lever
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from lkpan_model.encoder import Encoder
     from lkpan_ros.localization.flight_log import FlightRecord
     from lkpan_ros.localization.refinement import Refiner
     from lkpan_ros.localization.types import GroundView, Matches, Registrations
@@ -77,8 +78,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _calibrate(options: argparse.Namespace) -> int:
     config = with_values(LocalizerConfig(), parse_assignments(LocalizerConfig(), options.set))
-    encoder = Encoder(options.weights)
-    gallery = Gallery.load(options.gallery, encoder.identity)
+    encoder = load_encoder(config.encoder, options.weights)
+    gallery = Gallery.load(options.gallery, encoder.identity, config.gallery.index)
     flight = _Flight(gallery, encoder, config, options)
     records = read_flight(options.flight)
     bar = tqdm(records, desc="frames", unit="frame", dynamic_ncols=True)

@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 def _evaluate(options: argparse.Namespace) -> int:
     config = with_values(LocalizerConfig(), parse_assignments(LocalizerConfig(), options.set))
     encoder = load_encoder(config.encoder, options.weights)
-    gallery = Gallery.load(options.gallery, encoder.identity)
+    gallery = Gallery.load(options.gallery, encoder.identity, config.gallery.index)
     calibration = find_calibration(config, options.gallery, encoder.identity)
     facts = [*_facts(options, gallery, encoder), ("calibration", calibration.describe(config))]
     print("calibration:", facts[-1][1], file=sys.stderr)

@@ -9,8 +9,9 @@ import numpy as np
 from lkpan_ros.localization.flight_figures import outcome_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from lkpan_ros.localization.flight_figures import OutcomeGroup
     from lkpan_ros.localization.flight_summary import Summary
     from lkpan_ros.localization.outcomes import FrameOutcome
 
@@ -24,7 +25,7 @@ def summary_rows(summary: Summary, outcomes: Sequence[FrameOutcome]) -> list[tup
         ("frames", f"{summary.frames}"),
         ("fixes", f"{summary.fixes} ({summary.availability:.1%})"),
         *((f"  of the {group.name}", f"{group.frames}") for group in groups if group.fix),
-        *((f"refused: {group.name}", f"{group.frames}") for group in groups if not group.fix),
+        *(row for group in groups if not group.fix for row in _refused(group)),
         ("view error, median / 90 %", _pair(summary.view_error_median_m, summary.view_error_p90_m)),
         ("vehicle error, median / 90 %", _pair(summary.vehicle_error_median_m, summary.vehicle_error_p90_m)),
         ("frames with the view within 10 m", number(summary.view_within_10m, "", "{:.1%}")),
@@ -41,6 +42,12 @@ def summary_rows(summary: Summary, outcomes: Sequence[FrameOutcome]) -> list[tup
         ("frame to fix, median", number(summary.latency_p50_ms, " ms")),
         *((f"  {stage}", number(_median(outcomes, f"{stage}_ms"), " ms")) for stage in STAGES),
     ]
+
+
+def _refused(group: OutcomeGroup) -> Iterator[tuple[str, str]]:
+    yield f"refused: {group.name}", f"{group.frames}"
+    if group.example:
+        yield "  for example", group.example
 
 
 def headline_rows(summary: Summary) -> list[tuple[str, str]]:

@@ -106,7 +106,7 @@ def test_the_same_command_makes_the_same_gallery_in_place_of_the_old(folder: Pat
         ({"gsd_m": "0"}, "gsd_m = 0.0"),
         ({"batch_size": "0"}, "--batch-size 0"),
         ({"index": "IVF4096,SQ8"}, "--index IVF4096,SQ8: FAISS makes no such index of 48"),
-        ({"index_memory_mb": "0.001"}, "48 tiles do not fit into 0 MB"),
+        ({"index_memory_mb": "0.001"}, "48 tiles do not fit into 0.001 MB"),
         ({"weights": "nobodys"}, "nobodys"),
         ({"weights": "{folder}/map.tif"}, "map.tif"),
         ({"device": "abacus"}, "abacus"),

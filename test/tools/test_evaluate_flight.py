@@ -133,6 +133,7 @@ def test_a_frame_that_cannot_be_read_is_refused_and_the_rest_goes_on(
         (("--hfov-deg", 70, "--tilt-deg", "nan"), "--tilt-deg"),
         (("--set", "gate.radius_m=-1"), "gate.radius_m"),
         (("--set", "gate.nonsense=1"), "gate.nonsense"),
+        (("--set", "gallery.index=SQ8"), "has the index exact, not SQ8"),
         (("--weights", "nonsense"), "nonsense"),
     ],
 )
