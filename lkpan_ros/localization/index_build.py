@@ -36,7 +36,7 @@ _PIECE = 16_384  # descriptors
 _SAMPLE_NUMBERS = 2**26  # of the descriptors that an index is trained with
 _PER_LIST = 48  # projected descriptors that a list is trained with
 _QUERIES = 512  # views, with which an index is tuned and its recall is measured
-_BEST = 10  # of which the recall is measured
+_BEST = 100  # as many as the localizer asks for
 # How many axes descriptors are projected to, and how many bits each number has in the finer codes; 0: there are none.
 _CODES = ((256, 8), (256, 4), (192, 4), (256, 0), (192, 0), (128, 0), (64, 0))
 _WHERE = re.compile(r"^Error in .* at \S+:\d+: ")  # in FAISS, of what it says
@@ -96,7 +96,7 @@ def build_index(
     best = exact_best(rows, queries, min(_BEST, count))
     # Tuned with one half of the views, measured with the other.
     effort = cheapest(index, rows.shape[1], queries[::2], best[::2])
-    hits = found(candidates_of(index, effort, queries[1::2]), best[1::2])
+    hits = found(candidates_of(index, effort, queries[1::2]), best[1::2, :10])
     blob: NDArray[np.uint8] = faiss.serialize_index(index)
     info = IndexInfo(
         spec,
