@@ -53,7 +53,9 @@ def draw_track(path: Path, gallery: Gallery, outcomes: Sequence[FrameOutcome], t
     _draw_fixes(axes, outcomes, stated, truth, views)
     refused = np.array([not o.fix for o in outcomes], bool)
     axes.plot(*truth[refused].T, "x", color=_REFUSED, markersize=4, markeredgewidth=1.0, zorder=5)
-    axes.legend(handles=_legend(outcomes), loc="upper left", fontsize=9)
+    axes.legend(
+        handles=_legend(outcomes), loc="upper left", fontsize=9, facecolor="0.2", labelcolor="white"
+    )  # the tracks are light, for the map
     axes.set(xlabel="east of the gallery's datum (m)", ylabel="north (m)", title=title, aspect="equal")
     with whole_file(path) as stream:
         figure.savefig(stream, format="png", dpi=110)
@@ -105,7 +107,7 @@ def _ellipse(position: NDArray[np.float64], covariance: NDArray[np.float64], col
 def _legend(outcomes: Sequence[FrameOutcome]) -> list[Line2D]:
     refused = sum(not o.fix for o in outcomes)
     entries = [
-        Line2D([], [], color="grey", linewidth=1.6, label="true track of the vehicle (white)"),
+        Line2D([], [], color="white", linewidth=1.6, label="true track of the vehicle"),
         Line2D([], [], color=_TRUE_VIEW, linestyle=":", label="true middle of the view"),
     ]
     for reference, colour in _COLOURS.items():
