@@ -100,9 +100,10 @@ def own(folder: Path) -> None:
     gallery.save(folder / "a.gallery")
     write(CORPUS, "exact.gallery", (folder / "a.gallery").read_bytes())
     large = grid_gallery(0, 120)
-    index = build_index(large.rows, "PCA4,IVF2,SQ8", np.asarray(large.rows[:8], np.float32))
-    large.indexed(*index).save(folder / "b.gallery")
-    write(CORPUS, "indexed.gallery", (folder / "b.gallery").read_bytes())
+    for name, spec in (("indexed", "PCA4,IVF2,SQ8"), ("refined", "PCA4,IVF2,PQ2x4fsr,Refine(SQ8)")):
+        index = build_index(large.rows, spec, np.asarray(large.rows[:8], np.float32))
+        large.indexed(*index).save(folder / "b.gallery")
+        write(CORPUS, f"{name}.gallery", (folder / "b.gallery").read_bytes())
     state = {name: torch.zeros_like(tensor) for name, tensor in LKPAN(SMALL_LITE).state_dict().items()}
     checkpoint.save(folder / "w.safetensors", state, SMALL_LITE)
     write(CORPUS, "weights.safetensors.gz", packed((folder / "w.safetensors").read_bytes()))

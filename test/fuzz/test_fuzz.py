@@ -134,3 +134,4 @@ def test_the_corpus_is_of_the_formats_of_today() -> None:
     assert read_calibration(CORPUS / "city.calibration.json").settings
     assert len(Gallery.load(CORPUS / "exact.gallery")) == 5
     assert Gallery.load(CORPUS / "indexed.gallery").info.index.spec != EXACT
+    assert Gallery.load(CORPUS / "refined.gallery").info.index.refined
