@@ -7,6 +7,7 @@ similarities that are given out are exact.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import faiss
@@ -15,6 +16,8 @@ import numpy as np
 from lkpan_ros.errors import GalleryError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from lkpan_ros.localization.gallery_info import IndexInfo
@@ -108,15 +111,11 @@ class CompressedIndex:
     def __init__(self, blob: NDArray[np.uint8], info: IndexInfo, rows: Rows | NDArray[np.float32]) -> None:
         self.rows = rows.astype(np.float16, copy=False) if isinstance(rows, np.ndarray) else rows
         self._blob, self._info = blob, info  # FAISS reads the blob in place: keep it
-        # No part of it is larger than the whole, whatever its headers say. The limit is of the process.
-        limit = faiss.get_deserialization_vector_byte_limit()  # type: ignore[attr-defined]
-        faiss.set_deserialization_vector_byte_limit(blob.size)  # type: ignore[attr-defined]
         try:
-            self._index = faiss.read_index(_reader(blob))
+            with _bounded(blob.size):
+                self._index = faiss.read_index(_reader(blob))
         except (RuntimeError, MemoryError) as error:
             raise self._damaged(error) from error
-        finally:
-            faiss.set_deserialization_vector_byte_limit(limit)  # type: ignore[attr-defined]
         finer = refinement(self._index)
         if (self._index.ntotal, self._index.d) != rows.shape:
             raise GalleryError(
@@ -169,6 +168,20 @@ class CompressedIndex:
             else:
                 within = faiss.SearchParametersPreTransform(index_params=within)  # type: ignore[call-arg]
         return within
+
+
+@contextmanager
+def _bounded(size: int) -> Iterator[None]:
+    """No part of a blob has more bytes or entries than the blob, whatever its headers say. The limits are of the process."""
+    names = ("vector_byte_limit", "loop_limit")
+    before = [getattr(faiss, f"get_deserialization_{name}")() for name in names]
+    try:
+        for name in names:
+            getattr(faiss, f"set_deserialization_{name}")(size)
+        yield
+    finally:
+        for name, limit in zip(names, before, strict=True):
+            getattr(faiss, f"set_deserialization_{name}")(limit)
 
 
 def _reader(blob: NDArray[np.uint8]) -> Any:
