@@ -43,7 +43,11 @@ def make_gallery(descriptors: NDArray[np.floating[Any]], positions_m: NDArray[np
 
 
 def unit(rng: np.random.Generator, count: int, dim: int) -> NDArray[np.float32]:
-    vectors = rng.normal(size=(count, dim))
+    return scaled(rng.normal(size=(count, dim)))
+
+
+def scaled(vectors: NDArray[np.float64]) -> NDArray[np.float32]:
+    """To unit length."""
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
 
