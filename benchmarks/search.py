@@ -48,10 +48,10 @@ from benchmarks.search_data import (
 from benchmarks.search_opening import opening
 from benchmarks.search_picture import VIEW_AFTER_VIEW, case_of, draw
 from lkpan_model.whole_file import write_whole
+from lkpan_ros.localization import index_tuning
 from lkpan_ros.localization.gallery_index import EXACT, CompressedIndex, ExactIndex
 from lkpan_ros.localization.gallery_info import IndexInfo
 from lkpan_ros.localization.index_build import MEMORY_BYTES, build_index, choose_spec
-from lkpan_ros.localization.index_tuning import exact_best
 from lkpan_ros.localization.tile_places import TilePlaces
 from lkpan_ros.tools.trial_site import STRIDE_M
 
@@ -77,12 +77,13 @@ def measure(
     """Build, try and time the index of some tiles."""
     index, info, blob, build_s = _built(tiles, grown_views(sample, tiles, TUNED_WITH, 1))
     views = grown_views(sample, tiles, VIEWS, 2)
-    times, found = [], []
+    times, answers = [], []
     for view in views:
         began = time.thread_time()
-        found.append(index.search(view[None], CANDIDATES)[1][0])
+        answers.append(index.search(view[None], CANDIDATES)[1][0])
         times.append((time.thread_time() - began) * 1e3)
-    best = exact_best(tiles, views, CANDIDATES)
+    found = np.array(answers)
+    best = index_tuning.exact_best(tiles, views, CANDIDATES)
     facts: dict[str, Any] = {
         "dim": tiles.shape[1],
         "tiles": len(tiles),
@@ -106,9 +107,9 @@ def measure(
     return [*_beside_exact(index, tiles, views, turns), *_near(index, tiles, views, turns)], facts
 
 
-def _recall(best: NDArray[np.int64], found: list[NDArray[np.int64]], depth: int) -> float:
+def _recall(best: NDArray[np.int64], found: NDArray[np.int64], depth: int) -> float:
     """Share of the best so many that are found among the first so many."""
-    return float(np.mean([np.isin(a[:depth], b[:depth]) for a, b in zip(best, found, strict=True)]))
+    return float(index_tuning.found(found[:, :depth], best[:, :depth]).mean())
 
 
 def _built(

@@ -85,15 +85,12 @@ def build_index(
     Raises:
         ConfigError: The string names no index, or none that so few descriptors can train.
     """
-    count = len(rows)
     progress(f"training {spec}")
     faiss.omp_set_num_threads(THREADS)
     with _told(spec, *rows.shape):
-        index = _trained(rows, spec)
-        for start in range(0, count, _PIECE):
-            index.add(rows[start : start + _PIECE].astype(np.float32))
+        index = _filled(rows, spec)
     progress("measuring recall")
-    best = exact_best(rows, queries, min(_BEST, count))
+    best = exact_best(rows, queries, min(_BEST, len(rows)))
     # Tuned with one half of the views, measured with the other.
     effort = cheapest(index, rows.shape[1], queries[::2], best[::2])
     hits = found(candidates_of(index, effort, queries[1::2]), best[1::2, :10])
@@ -106,7 +103,7 @@ def build_index(
         recall_at_1=float(hits[:, 0].mean()),
         recall_at_10=float(hits.mean()),
         queries=len(hits),
-        bytes_per_tile=blob.size / count,
+        bytes_per_tile=blob.size / len(rows),
     )
     return info, blob
 
@@ -192,6 +189,13 @@ def _made(dim: int, spec: str) -> faiss.Index:
         raise RuntimeError("finer codes are SQ, PQ or Flat, once: Refine(SQ8)")
     if isinstance(inner[-1], faiss.IndexIDMap):
         raise RuntimeError("tiles have their numbers")  # noqa: TRY004 - as FAISS says what it does not take
+    return index
+
+
+def _filled(rows: Rows, spec: str) -> faiss.Index:
+    index = _trained(rows, spec)
+    for start in range(0, len(rows), _PIECE):
+        index.add(rows[start : start + _PIECE].astype(np.float32))
     return index
 
 
